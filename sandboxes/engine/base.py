@@ -14,7 +14,7 @@ The errors an engine may raise, and nothing else:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -171,6 +171,20 @@ class Engine(ABC):
         self, name: str, archive: AsyncIterator[bytes], labels: Mapping[str, str]
     ) -> Image:
         """Make an image from a tar archive of a root file system."""
+
+    async def build_image(
+        self,
+        name: str,
+        context: bytes,
+        base: str,
+        labels: Mapping[str, str],
+        report: Callable[[str], None],
+    ) -> Image:
+        """Make an image from a tar archive with a Dockerfile, saying how it goes.
+
+        Raises ImageNotFound if `base` is not here and no registry has it.
+        """
+        raise ImageNotFound("This engine builds no images.")
 
     @abstractmethod
     async def close(self) -> None:
