@@ -1,0 +1,129 @@
+"""How much of a request body is taken, decided before Django writes any of it to disk.
+
+Django gathers the whole body before a view runs, for an address that does not exist too. So
+the bound stands in front: a size for each kind of address, and nothing large without a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from django.conf import settings
+from django.http import JsonResponse
+
+from project import database, keys
+from project.api import bearer_token
+from project.envelope import error_response
+from project.errors import Refused, TooLarge, Unauthorized
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MIB = 2**20
+# A form, or the JSON of an ordinary call.
+SMALL = 1 * MIB
+# The parts of a multipart upload beside the file itself.
+MULTIPART_MARGIN = 1 * MIB
+# A client that is still sending cannot read an answer, so what is too much is taken and
+# dropped, up to this; who sends on after that is cut off.
+DRAIN = 64 * MIB
+
+ARTIFACT = re.compile(r"/api/v1/disk/[^/]+/artifact$")
+FILES = re.compile(r"/api/v1/sandbox/[^/]+/files$")
+
+
+def limit_for(method: str, path: str) -> int:
+    """Return how many bytes of body a request may have."""
+    if method == "POST" and ARTIFACT.match(path):
+        return int(settings.ARTIFACT_MAX_UPLOAD_BYTES) + MULTIPART_MARGIN
+    if method == "PUT" and FILES.match(path):
+        return int(settings.TRANSFER_MAX_BYTES)
+    if path.startswith("/api/"):
+        return int(settings.API_MAX_BODY_BYTES)
+    return SMALL
+
+
+class BodyLimit:
+    """Answers 413 to a body over the limit, and 401 to a large one without a key."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            limit = limit_for(scope["method"], scope["path"])
+            await self._admit(scope, limit)
+            await self.app(scope, _Counted(receive, limit), send_and_note)
+        except Refused as refusal:
+            if started:
+                raise
+            await _drain(receive)
+            await _answer(send, error_response(refusal.status, refusal.message, refusal.tag))
+
+    async def _admit(self, scope: Scope, limit: int) -> None:
+        headers = dict(scope["headers"])
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > limit:
+            raise _over(limit)
+        chunked = b"transfer-encoding" in headers
+        if not chunked and (not announced.isdigit() or int(announced) <= SMALL):
+            return
+        if scope["path"].startswith("/api/"):
+            token = bearer_token(headers.get(b"authorization", b"").decode("latin-1"))
+            if await database.read(keys.find_key, token) is None:
+                raise Unauthorized("Unauthorized: this API key is unknown or was revoked")
+
+
+class _Counted:
+    """Passes the body on until it is over the limit: a length may be missing, or a lie."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.receive = receive
+        self.limit = limit
+        self.taken = 0
+
+    async def __call__(self) -> Message:
+        message = await self.receive()
+        if message["type"] == "http.request":
+            self.taken += len(message.get("body", b""))
+            if self.taken > self.limit:
+                raise _over(self.limit)
+        return message
+
+
+def _over(limit: int) -> TooLarge:
+    return TooLarge(f"the body is over the limit of {limit / MIB:g} MiB for this address")
+
+
+async def _drain(receive: Receive) -> None:
+    dropped = 0
+    while dropped <= DRAIN:
+        message = await receive()
+        dropped += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return
+
+
+async def _answer(send: Send, response: JsonResponse) -> None:
+    headers = [
+        (b"content-type", response["Content-Type"].encode()),
+        (b"content-length", str(len(response.content)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})

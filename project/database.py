@@ -1,0 +1,66 @@
+"""Database work for async code, in the database's own threads.
+
+Django's async queries would open a thread and a connection for each request and hop to it for
+each query. Here a whole step (a transaction, say) is one plain function and one hop, and the
+threads keep their connections. SQLite has one writer at a time anyway, so its writes queue in
+one thread instead of waking each other up on a locked file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+
+from django.conf import settings
+from django.db import close_old_connections, connection
+
+READERS = 4
+
+
+@cache
+def _readers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(READERS, thread_name_prefix="database-read")
+
+
+@cache
+def _writers() -> ThreadPoolExecutor:
+    sqlite = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    return ThreadPoolExecutor(1 if sqlite else READERS, thread_name_prefix="database-write")
+
+
+def _work[T](function: Callable[[], T]) -> T:
+    close_old_connections()
+    return function()
+
+
+async def _run[T](executor: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(executor, context.run, _work, function)
+
+
+async def read[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that only reads the database."""
+    return await _run(_readers(), partial(function, *args, **kwargs))
+
+
+async def write[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that writes the database.
+
+    Once begun it runs to its end, also when the caller is cancelled.
+    """
+    return await _run(_writers(), partial(function, *args, **kwargs))
+
+
+async def close() -> None:
+    """Close the connections of these threads and let the threads go."""
+    for pool in (_readers, _writers):
+        executor = pool()
+        # One job for each thread: a thread takes the next only when all have begun.
+        threads = executor._max_workers
+        await asyncio.gather(*(_run(executor, connection.close) for _ in range(threads)))
+        executor.shutdown()
+        pool.cache_clear()

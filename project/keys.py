@@ -1,0 +1,63 @@
+"""API keys: make, recognise, revoke. A key is `sk-ac-` and 32 random bytes, shown once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from project.models import ApiKey, Project
+
+PREFIX = "sk-ac-"
+# `last_used_at` is for people: a write for each request would cost more than it tells.
+LAST_USED_PRECISION = timedelta(minutes=1)
+
+
+def digest_of(token: str) -> str:
+    """Return the keyed hash of a token, as it is stored and looked up."""
+    pepper = hashlib.sha256(b"api key pepper:" + settings.SECRET_KEY.encode()).digest()
+    return hmac.new(pepper, token.encode(), hashlib.sha256).hexdigest()
+
+
+def create_key(project: Project, name: str, token: str | None = None) -> tuple[ApiKey, str]:
+    """Make a key of a project. Return it with its token, which is kept nowhere.
+
+    Raises ValueError for a token of one's own that has not the form of a key.
+    """
+    if token is None:
+        token = PREFIX + secrets.token_urlsafe(32)
+    elif not token.startswith(PREFIX) or len(token) < len(PREFIX) + 16 or not token.isascii():
+        raise ValueError(f"an API key starts with {PREFIX} and has 16 more characters at least")
+    key = ApiKey.objects.create(
+        project=project, name=name, prefix=token[: len(PREFIX) + 4], digest=digest_of(token)
+    )
+    return key, token
+
+
+def find_key(token: str) -> ApiKey | None:
+    """Return the key that is meant, if it may still be used, and note its use."""
+    if not token.startswith(PREFIX):
+        return None
+    key = (
+        ApiKey.objects.select_related("project")
+        .filter(digest=digest_of(token), revoked_at=None)
+        .first()
+    )
+    if key is not None:
+        _note_use(key)
+    return key
+
+
+def _note_use(key: ApiKey) -> None:
+    now = timezone.now()
+    if key.last_used_at is None or now - key.last_used_at > LAST_USED_PRECISION:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+
+
+def revoke(key: ApiKey) -> None:
+    """End a key at once: every request looks its key up."""
+    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())

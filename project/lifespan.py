@@ -1,0 +1,45 @@
+"""What starts and stops with a server process."""
+
+from __future__ import annotations
+
+import logging
+
+from project import database
+from project.body_limit import App, Receive, Scope, Send
+from sandboxes import guests, supervisor
+from sandboxes.engine import close_engine
+
+logger = logging.getLogger(__name__)
+
+
+async def startup() -> None:
+    supervisor.start()
+
+
+async def shutdown() -> None:
+    """Let go of everything. Sandboxes go on and are found again."""
+    await supervisor.stop()
+    await guests.close_all()
+    await close_engine()
+    await database.close()
+
+
+class Lifespan:
+    """Answers the server's lifespan events and passes everything else on."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self.app(scope, receive, send)
+            return
+        await receive()
+        await startup()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        try:
+            await shutdown()
+        except Exception:
+            logger.exception("the server did not stop cleanly")
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,236 @@
+"""All of Sandbank's settings, each read from the environment once, at start.
+
+docs/operating.md has the table of them for operators.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+
+from project.secrets import stored_secret
+
+MIB = 2**20
+GIB = 2**30
+
+env = environ.FileAwareEnv()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Where everything that must outlive the process is kept.
+DATA_DIR = Path(env.str("SANDBANK_DATA", default=str(BASE_DIR / "var"))).resolve()
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+# --- Django ---------------------------------------------------------------------------------
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="") or stored_secret(DATA_DIR / "secret_key")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Where the outside world finds this server; public links are made with it. Empty: the request's host.
+PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
+BEHIND_TLS = env.bool("BEHIND_TLS", default=PUBLIC_URL.startswith("https://"))
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "ninja",
+    "project",
+    "sandboxes",
+    "disks",
+]
+
+MIDDLEWARE = [
+    "project.middleware.RequestIdMiddleware",
+    "project.middleware.SecurityMiddleware",
+    "project.middleware.WhiteNoiseMiddleware",
+    "project.middleware.SessionMiddleware",
+    "project.middleware.CommonMiddleware",
+    "project.middleware.CsrfViewMiddleware",
+    "project.middleware.AuthenticationMiddleware",
+    "project.middleware.MessageMiddleware",
+    "project.middleware.XFrameOptionsMiddleware",
+    "project.middleware.ApiErrorMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+ASGI_APPLICATION = "project.asgi.application"
+# The clients of the API do not follow redirects: an address is right or it is a 404.
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "admin:login"
+
+# --- Database -------------------------------------------------------------------------------
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'sandbank.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # Without IMMEDIATE, writers that first read fail with "database is locked".
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        # FULL: what was answered with success is on disk, power cut or not.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+DATABASES["default"]["CONN_MAX_AGE"] = None
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+# --- Files ----------------------------------------------------------------------------------
+STORAGES = {
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # The bytes of artifacts.
+    "blobs": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": str(DATA_DIR / "blobs"),
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+}
+if env.str("S3_BUCKET", default=""):
+    STORAGES["blobs"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": env.str("S3_BUCKET"),
+            "endpoint_url": env.str("S3_ENDPOINT_URL", default=None),
+            "region_name": env.str("S3_REGION", default=None),
+            "access_key": env.str("S3_ACCESS_KEY", default=None),
+            "secret_key": env.str("S3_SECRET_KEY", default=None),
+            "addressing_style": env.str("S3_ADDRESSING_STYLE", default=None),
+            "location": env.str("S3_PREFIX", default=""),
+            "default_acl": None,
+            "file_overwrite": False,
+        },
+    }
+# Uploads and copies are gathered here first; on the same file system as local blobs a rename ends them.
+SPOOL_DIR = DATA_DIR / "spool"
+SPOOL_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+FILE_UPLOAD_TEMP_DIR = str(SPOOL_DIR)
+FILE_UPLOAD_PERMISSIONS = 0o600
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+
+# --- Limits of the API ----------------------------------------------------------------------
+# The largest body of a JSON request: a command may carry a whole file.
+API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=32 * MIB)
+DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES
+# The largest file of an upload to a disk in one request, as upstream.
+ARTIFACT_MAX_UPLOAD_BYTES = env.int("ARTIFACT_MAX_UPLOAD_BYTES", default=16 * MIB)
+# The largest file that may be copied between a disk and a sandbox.
+TRANSFER_MAX_BYTES = env.int("TRANSFER_MAX_BYTES", default=8 * GIB)
+# How much text of one artifact an answer may carry, and how much of it is searched.
+CONTENT_MAX_BYTES = env.int("CONTENT_MAX_BYTES", default=16 * MIB)
+# How long one search through a disk's contents may take.
+GREP_MAX_SECONDS = env.float("GREP_MAX_SECONDS", default=5.0)
+PUBLIC_LINK_MAX_SECONDS = env.int("PUBLIC_LINK_MAX_SECONDS", default=7 * 24 * 3600)
+# How long bytes that no artifact points to are kept before the sweep takes them.
+BLOB_GRACE_SECONDS = env.int("BLOB_GRACE_SECONDS", default=24 * 3600)
+
+# --- Sandboxes ------------------------------------------------------------------------------
+SANDBOX_ENGINE = env.str("SANDBOX_ENGINE", default="docker")
+SANDBOX_RUNTIME = env.str("SANDBOX_RUNTIME", default="")
+# Images a caller may name besides the default one, which is built from sandboxes/image/.
+SANDBOX_IMAGE = env.str("SANDBOX_IMAGE", default="")
+SANDBOX_IMAGES = env.list("SANDBOX_IMAGES", default=[])
+SANDBOX_SECONDS = env.int("SANDBOX_SECONDS", default=30 * 60)
+SANDBOX_MAX_SECONDS = env.int("SANDBOX_MAX_SECONDS", default=24 * 3600)
+# May a caller ask for a sandbox that never expires?
+SANDBOX_ALLOW_NEVER = env.bool("SANDBOX_ALLOW_NEVER", default=False)
+SANDBOX_CPUS = env.float("SANDBOX_CPUS", default=1.0)
+SANDBOX_MAX_CPUS = env.float("SANDBOX_MAX_CPUS", default=4.0)
+SANDBOX_MEMORY_BYTES = env.int("SANDBOX_MEMORY_BYTES", default=1 * GIB)
+SANDBOX_MAX_MEMORY_BYTES = env.int("SANDBOX_MAX_MEMORY_BYTES", default=8 * GIB)
+SANDBOX_WORKSPACE_BYTES = env.int("SANDBOX_WORKSPACE_BYTES", default=384 * MIB)
+SANDBOX_MAX_WORKSPACE_BYTES = env.int("SANDBOX_MAX_WORKSPACE_BYTES", default=4 * GIB)
+SANDBOX_PIDS = env.int("SANDBOX_PIDS", default=256)
+# How many sandboxes of one project may be alive at once.
+SANDBOX_MAX_PER_PROJECT = env.int("SANDBOX_MAX_PER_PROJECT", default=100)
+
+COMMAND_SECONDS = env.float("COMMAND_SECONDS", default=30 * 60.0)
+COMMAND_MAX_SECONDS = env.float("COMMAND_MAX_SECONDS", default=24 * 3600.0)
+# Of each stream of a command so much is answered; what comes after is counted and dropped.
+COMMAND_MAX_OUTPUT_BYTES = env.int("COMMAND_MAX_OUTPUT_BYTES", default=10 * MIB)
+# Of each stream of a command so much is kept in the history, from its start and from its end.
+COMMAND_KEPT_OUTPUT_BYTES = env.int("COMMAND_KEPT_OUTPUT_BYTES", default=64 * 1024)
+
+SUPERVISOR_SECONDS = env.float("SUPERVISOR_SECONDS", default=10.0)
+
+# --- Web ------------------------------------------------------------------------------------
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+if env.str("REDIS_URL", default=""):
+    CHANNEL_LAYERS["default"] = {
+        # The plain Redis layer drops messages past its capacity without a word.
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [env.str("REDIS_URL")]},
+    }
+
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+SECURE_SSL_REDIRECT = BEHIND_TLS
+# A redirect would reach an API client as an answer it cannot read.
+SECURE_REDIRECT_EXEMPT = [r"^api/", r"^health$"]
+SECURE_HSTS_SECONDS = 31536000 if BEHIND_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = BEHIND_TLS
+SECURE_HSTS_PRELOAD = BEHIND_TLS
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = BEHIND_TLS
+CSRF_COOKIE_SECURE = BEHIND_TLS
+CSRF_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# --- Logging --------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "project.request_id.RequestIdFilter"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"}
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id"],
+        }
+    },
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # Every 4xx answer of Django's own would be a second line beside the access log.
+        "django.request": {"level": "ERROR"},
+        "httpx": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,53 @@
+"""Who may use which sandbox. A stranger's sandbox and a missing one look the same."""
+
+from __future__ import annotations
+
+import uuid
+
+from project import database
+from project.errors import Conflict, NotFound
+from project.models import Project
+from sandboxes.models import Reason, Sandbox, Status
+
+
+def sandbox_for(project: Project, sandbox_id: uuid.UUID) -> Sandbox:
+    """Return a project's sandbox in any state. Reads the database. Raises NotFound."""
+    sandbox = Sandbox.objects.filter(project=project, id=sandbox_id).first()
+    if sandbox is None:
+        raise NotFound("sandbox not found", tag="sandbox_not_found")
+    return sandbox
+
+
+async def running_sandbox(project: Project, sandbox_id: uuid.UUID) -> Sandbox:
+    """Return a project's sandbox that can be used now.
+
+    Raises NotFound, with the reason if it is dead, and Conflict if it is paused or not ready.
+    """
+    sandbox = await database.read(sandbox_for, project, sandbox_id)
+    require_running(sandbox)
+    return sandbox
+
+
+def require_running(sandbox: Sandbox) -> None:
+    """Raise the refusal that fits a sandbox which cannot be used now."""
+    if sandbox.status == Status.RUNNING:
+        return
+    if sandbox.status == Status.PAUSED:
+        raise Conflict("the sandbox is paused; resume it first", tag="sandbox_paused")
+    if sandbox.status == Status.CREATING:
+        raise Conflict("the sandbox is still being made", tag="sandbox_not_ready")
+    raise NotFound(
+        f"sandbox not found: {how_it_ended(sandbox)}", tag=f"sandbox_{sandbox.reason or 'killed'}"
+    )
+
+
+def how_it_ended(sandbox: Sandbox) -> str:
+    """Say in a sentence why and when a sandbox ended."""
+    sentence = Reason(sandbox.reason).label if sandbox.reason else "it ended"
+    if sandbox.ended_by and sandbox.reason == Reason.KILLED:
+        sentence += f" by {sandbox.ended_by}"
+    if sandbox.ended_at:
+        sentence += f" at {sandbox.ended_at:%Y-%m-%d %H:%M:%S} UTC"
+    if sandbox.reason_detail:
+        sentence += f" ({sandbox.reason_detail})"
+    return sentence

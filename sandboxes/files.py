@@ -1,0 +1,83 @@
+"""Files of a running sandbox, as streams. Everything happens as the sandbox's own user."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import aclosing
+
+from project.errors import Invalid
+from sandboxes import guests
+from sandboxes.guest.link import FileStat
+from sandboxes.models import Sandbox
+
+MAX_PATH_BYTES = 4096
+
+
+def checked(path: str) -> str:
+    """Return a path that may be handed to the guest. Raises Invalid."""
+    if not path.startswith("/"):
+        raise Invalid("path: must start with /")
+    if "\x00" in path:
+        raise Invalid("path: must not hold a NUL character")
+    if len(path.encode(errors="surrogateescape")) > MAX_PATH_BYTES:
+        raise Invalid(f"path: at most {MAX_PATH_BYTES} bytes")
+    return path
+
+
+async def stat(sandbox: Sandbox, path: str) -> FileStat:
+    async with guests.linked(sandbox) as link:
+        return await link.stat(checked(path))
+
+
+async def listing(
+    sandbox: Sandbox, path: str, *, after: str = "", limit: int = 1000
+) -> tuple[list[FileStat], str | None]:
+    """Return the entries of a folder, sorted by name, and the name to go on after."""
+    async with guests.linked(sandbox) as link:
+        return await link.list(checked(path), after=after, limit=limit)
+
+
+async def read(
+    sandbox: Sandbox, path: str, start: int = 0, end: int | None = None
+) -> tuple[FileStat, AsyncIterator[bytes]]:
+    """Open a file. Return what it is and its bytes from start up to end, as a stream."""
+    async with guests.linked(sandbox) as link:
+        header, chunks = await link.read(checked(path), start=start, end=end)
+    return header, _translated(chunks)
+
+
+async def _translated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    with guests.refusals():
+        async with aclosing(chunks) as stream:  # type: ignore[type-var]
+            async for chunk in stream:
+                yield chunk
+
+
+async def write(
+    sandbox: Sandbox,
+    path: str,
+    chunks: AsyncIterable[bytes],
+    *,
+    size: int | None = None,
+    overwrite: bool = True,
+) -> FileStat:
+    """Write a file whole or not at all; folders on the way are made."""
+    async with guests.linked(sandbox) as link:
+        return await link.write(checked(path), chunks, size=size, overwrite=overwrite)
+
+
+async def mkdir(sandbox: Sandbox, path: str) -> FileStat:
+    async with guests.linked(sandbox) as link:
+        await link.mkdir(checked(path), parents=True)
+        return await link.stat(path)
+
+
+async def move(sandbox: Sandbox, path: str, to: str, *, overwrite: bool = False) -> FileStat:
+    async with guests.linked(sandbox) as link:
+        await link.move(checked(path), checked(to), overwrite=overwrite)
+        return await link.stat(to)
+
+
+async def remove(sandbox: Sandbox, path: str, *, recursive: bool = False) -> None:
+    async with guests.linked(sandbox) as link:
+        await link.remove(checked(path), recursive=recursive)

@@ -1,0 +1,154 @@
+"""The history of commands: a row before a command runs, finished after it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from project.models import Project
+from sandboxes.access import require_running, sandbox_for
+from sandboxes.guest.link import ProcessExit
+from sandboxes.models import Command, CommandStatus, GeneratedFile, Sandbox, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the history keeps of one stream: its first and last part as text, and its size."""
+
+    text: str = ""
+    size: int = 0
+
+
+class StreamKeeper:
+    """Keeps the first and the last part of one stream, whatever its size."""
+
+    def __init__(self) -> None:
+        self._bound = int(settings.COMMAND_KEPT_OUTPUT_BYTES)
+        self._head = bytearray()
+        self._tail = bytearray()
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        self.size += len(data)
+        room = self._bound - len(self._head)
+        if room > 0:
+            self._head += data[:room]
+            data = data[room:]
+        if data:
+            self._tail += data[-self._bound :]
+            if len(self._tail) > 2 * self._bound:
+                del self._tail[: -self._bound]
+
+    def kept(self, size: int | None = None) -> Kept:
+        """Return what is kept of a stream of which so many bytes were produced in all."""
+        size = max(size or 0, self.size)
+        tail = bytes(self._tail[-self._bound :])
+        left_out = size - len(self._head) - len(tail)
+        text = _as_text(bytes(self._head) + tail)
+        if left_out > 0:
+            text = f"{_as_text(bytes(self._head))}\n[{left_out} bytes left out]\n{_as_text(tail)}"
+        return Kept(text, size)
+
+
+def _as_text(data: bytes) -> str:
+    # PostgreSQL keeps no NUL in a text.
+    return data.decode(errors="replace").replace("\x00", "\ufffd")
+
+
+def begin(
+    project: Project,
+    sandbox_id: uuid.UUID,
+    *,
+    command: str,
+    kind: str = Command.Kind.EXEC,
+    cwd: str = "",
+    seconds: float | None = None,
+    requested_by: str = "",
+) -> tuple[Sandbox, Command]:
+    """Write the row of a command that is about to run; this use renews the sandbox.
+
+    Raises NotFound or Conflict if the sandbox cannot be used. Writes the database.
+    """
+    with transaction.atomic():
+        sandbox = sandbox_for(project, sandbox_id)
+        require_running(sandbox)
+        now = timezone.now()
+        row = Command.objects.create(
+            sandbox=sandbox,
+            kind=kind,
+            command=_storable(command),
+            cwd=cwd,
+            requested_by=requested_by,
+            created_at=now,
+            deadline_at=now + timedelta(seconds=seconds) if seconds else None,
+        )
+        renew(sandbox, now)
+    return sandbox, row
+
+
+def _storable(command: str) -> str:
+    """Cut what is beyond measure: a command may carry a whole file."""
+    bound = 2 * int(settings.COMMAND_KEPT_OUTPUT_BYTES)
+    if len(command) <= bound:
+        return command
+    return f"{command[:bound]}\n[{len(command) - bound} characters left out]"
+
+
+def renew(sandbox: Sandbox, now: datetime) -> None:
+    """Move the expiry of a sandbox in use. Only a running one is renewed. Writes the database."""
+    sandbox.expires_at = sandbox.renewed_expiry(now)
+    Sandbox.objects.filter(pk=sandbox.pk, status=Status.RUNNING).update(
+        expires_at=sandbox.expires_at, updated_at=now
+    )
+
+
+def finish(
+    row: Command,
+    sandbox: Sandbox,
+    *,
+    status: CommandStatus,
+    end: ProcessExit | None = None,
+    stdout: Kept = Kept(),  # noqa: B008  (frozen)
+    stderr: Kept = Kept(),  # noqa: B008
+    detail: str = "",
+    renews: bool = True,
+) -> bool:
+    """Finish a command's row; True if this caller did. A waited-for end renews the sandbox. Writes."""
+    now = timezone.now()
+    duration = end.duration if end else (now - row.created_at).total_seconds()
+    with transaction.atomic():
+        finished = Command.objects.filter(pk=row.pk, status=CommandStatus.RUNNING).update(
+            status=status,
+            exit_code=end.exit_code if end else None,
+            out_of_memory=end.out_of_memory if end else False,
+            truncated=end.truncated if end else False,
+            stdout=stdout.text,
+            stderr=stderr.text,
+            stdout_bytes=stdout.size,
+            stderr_bytes=stderr.size,
+            detail=detail,
+            finished_at=now,
+            duration_ms=round(duration * 1000),
+        )
+        if renews:
+            renew(sandbox, now)
+    return bool(finished)
+
+
+def close_open_rows(sandbox: Sandbox, detail: str) -> None:
+    """Finish the commands that a sandbox took with it. Writes the database."""
+    Command.objects.filter(sandbox=sandbox, status=CommandStatus.RUNNING).update(
+        status=CommandStatus.KILLED, detail=detail, finished_at=timezone.now()
+    )
+
+
+def note_generated_file(sandbox: Sandbox, path: str) -> None:
+    """Remember that a file was copied to a disk; this use renews the sandbox. Writes."""
+    with transaction.atomic():
+        GeneratedFile.objects.create(sandbox=sandbox, path=path)
+        renew(sandbox, timezone.now())

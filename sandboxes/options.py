@@ -1,0 +1,132 @@
+"""What a caller may ask of a new sandbox, held against the operator's limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from project.errors import Invalid
+
+MIB = 2**20
+MIN_MEMORY_BYTES = 64 * MIB
+MIN_WORKSPACE_BYTES = 1 * MIB
+MIN_CPUS = 0.05
+MIN_SECONDS = 10
+MAX_LABELS = 50
+MAX_LABEL_LENGTH = 200
+MAX_VARIABLES = 100
+MAX_VARIABLES_BYTES = 64 * 1024
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NEVER = "never"
+# What the folders beside the workspace take of the memory; sandboxes/engine/profile.py has them.
+SCRATCH_BYTES = 128 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class NewSandbox:
+    """A wish for a sandbox. None means: as the operator's settings say."""
+
+    image: str = ""
+    name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    # Seconds it lives on after each use, or "never".
+    timeout: int | str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    cpu: float | None = None
+    memory: int | None = None
+    workspace_size: int | None = None
+    network: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The resources a sandbox gets, within what the operator allows."""
+
+    cpus: float
+    memory_bytes: int
+    workspace_bytes: int
+    lifetime_seconds: int | None
+
+
+def limits_for(wish: NewSandbox) -> Limits:
+    """Return what the sandbox gets. Raises Invalid naming the bound that was crossed."""
+    check_labels(wish.labels)
+    check_environment(wish.env)
+    if wish.network != "none":
+        raise Invalid('network: only "none" is offered here')
+    memory = _memory_for(wish)
+    workspace = _within(
+        "workspace_size",
+        wish.workspace_size,
+        settings.SANDBOX_WORKSPACE_BYTES,
+        MIN_WORKSPACE_BYTES,
+        settings.SANDBOX_MAX_WORKSPACE_BYTES,
+    )
+    return Limits(
+        cpus=_within("cpu", wish.cpu, settings.SANDBOX_CPUS, MIN_CPUS, settings.SANDBOX_MAX_CPUS),
+        memory_bytes=memory,
+        workspace_bytes=int(workspace),
+        lifetime_seconds=lifetime(wish.timeout),
+    )
+
+
+def lifetime(timeout: int | str | None) -> int | None:
+    """Return for how long a sandbox lives on after use; None is for ever."""
+    if timeout == NEVER:
+        if not settings.SANDBOX_ALLOW_NEVER:
+            raise Invalid('timeout: "never" is not allowed here')
+        return None
+    if isinstance(timeout, str):
+        raise Invalid('timeout: must be a number of seconds, or "never"')
+    return int(
+        _within("timeout", timeout, settings.SANDBOX_SECONDS, MIN_SECONDS, settings.SANDBOX_MAX_SECONDS)
+    )
+
+
+def _within[N: (int, float)](name: str, wanted: N | None, default: N, least: N, most: N) -> N:
+    value = default if wanted is None else wanted
+    if value != value or value < least:  # noqa: PLR0124  (not a number)
+        raise Invalid(f"{name}: must be {least} at least")
+    if value > most:
+        raise Invalid(f"{name}: at most {most} is allowed here")
+    return value
+
+
+def _memory_for(wish: NewSandbox) -> int:
+    """A larger workspace brings the memory it needs, unless the caller said how much."""
+    default = settings.SANDBOX_MEMORY_BYTES
+    if wish.memory is None and wish.workspace_size is not None:
+        default = max(default, 2 * (wish.workspace_size + SCRATCH_BYTES))
+        if default > settings.SANDBOX_MAX_MEMORY_BYTES:
+            raise Invalid(
+                f"workspace_size: its files live in memory, twice as much of which is needed;"
+                f" at most {settings.SANDBOX_MAX_MEMORY_BYTES} is allowed here"
+            )
+    return _within(
+        "memory", wish.memory, default, MIN_MEMORY_BYTES, settings.SANDBOX_MAX_MEMORY_BYTES
+    )
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Raise Invalid for labels that are too many or too long."""
+    if len(labels) > MAX_LABELS:
+        raise Invalid(f"labels: at most {MAX_LABELS}")
+    for name, value in labels.items():
+        if not name or len(name) > MAX_LABEL_LENGTH or len(value) > MAX_LABEL_LENGTH:
+            raise Invalid(f"labels: names and values have 1 to {MAX_LABEL_LENGTH} characters")
+
+
+def check_environment(variables: Mapping[str, str]) -> None:
+    """Raise Invalid for variables that a process could not be given."""
+    if len(variables) > MAX_VARIABLES:
+        raise Invalid(f"env: at most {MAX_VARIABLES} variables")
+    if sum(len(n) + len(v.encode()) for n, v in variables.items()) > MAX_VARIABLES_BYTES:
+        raise Invalid("env: at most 64 KiB in all")
+    for name, value in variables.items():
+        if not VARIABLE.fullmatch(name):
+            raise Invalid(f"env: {name!r} is not the name of a variable")
+        if "\x00" in value:
+            raise Invalid(f"env: the value of {name} holds a NUL character")

@@ -1,0 +1,197 @@
+"""The loop that keeps sandboxes true to their rows: expiry, reconciliation, history, upkeep.
+
+It runs inside every server process, and a lease in the database lets one of them act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from project import database
+from project.errors import Refused
+from project.models import Lease
+from sandboxes import guests, harvest, lifecycle, reconcile
+from sandboxes.engine.base import EngineError
+from sandboxes.models import ALIVE, Command, CommandStatus, Reason, Sandbox, Status
+
+logger = logging.getLogger(__name__)
+
+LEASE = "supervisor"
+# How many sandboxes are looked after at once.
+PARALLEL = 8
+# What one turn ends at the most.
+MAX_EXPIRED = 200
+
+_task: asyncio.Task[None] | None = None
+_holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+@dataclass
+class Chore:
+    """Upkeep that another app wants done now and then by one server at a time."""
+
+    name: str
+    seconds: float
+    work: Callable[[], Awaitable[object]]
+    due_at: float = 0.0
+
+
+_chores: dict[str, Chore] = {}
+
+
+def add_chore(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Have the supervisor do work every so many seconds."""
+    _chores[name] = Chore(name, seconds, work)
+
+
+def start() -> None:
+    """Start the loop in this process."""
+    global _task
+    _task = asyncio.create_task(_supervise(), name="supervisor")
+
+
+async def stop() -> None:
+    """Stop the loop and leave the lease to others."""
+    global _task
+    if _task is None:
+        return
+    _task.cancel()
+    await asyncio.gather(_task, return_exceptions=True)
+    _task = None
+    await database.write(_release)
+
+
+async def _supervise() -> None:
+    while True:
+        try:
+            if await database.write(_acquire):
+                await turn()
+        except Exception:
+            logger.exception("a turn of the supervisor failed")
+        await asyncio.sleep(settings.SUPERVISOR_SECONDS)
+
+
+def _acquire() -> bool:
+    """Take or keep the lease; False if another process has it."""
+    now = timezone.now()
+    until = now + timedelta(seconds=max(30.0, 3 * settings.SUPERVISOR_SECONDS))
+    mine_or_free = Q(holder=_holder) | Q(expires_at__lt=now)
+    if Lease.objects.filter(mine_or_free, name=LEASE).update(holder=_holder, expires_at=until):
+        return True
+    try:
+        _, made = Lease.objects.get_or_create(
+            name=LEASE, defaults={"holder": _holder, "expires_at": until}
+        )
+    except IntegrityError:
+        return False
+    return made
+
+
+def _release() -> None:
+    Lease.objects.filter(name=LEASE, holder=_holder).delete()
+
+
+async def turn() -> None:
+    """Do everything that is due once."""
+    await _attempt("expiry", expire)
+    await _attempt("reconciliation", reconcile.reconcile)
+    await _attempt("guests", look_after_guests)
+    for chore in _chores.values():
+        if time.monotonic() >= chore.due_at:
+            chore.due_at = time.monotonic() + chore.seconds
+            await _attempt(chore.name, chore.work)
+
+
+async def _attempt(name: str, work: Callable[[], Awaitable[object]]) -> None:
+    """One part that fails does not keep the others from their turn."""
+    try:
+        await work()
+    except (Refused, EngineError) as error:
+        logger.warning("%s has to wait: %s", name, error)
+    except Exception:
+        logger.exception("%s failed", name)
+
+
+async def expire() -> None:
+    """End the sandboxes whose time is over. A command that is waited for keeps its sandbox."""
+
+    def due() -> list[Sandbox]:
+        return list(
+            overdue().exclude(status=Status.CREATING).order_by("expires_at")[:MAX_EXPIRED]
+        )
+
+    async def end(sandbox: Sandbox) -> None:
+        await lifecycle.kill(sandbox, reason=Reason.EXPIRED, by="Sandbank")
+
+    await _each(await database.read(due), end)
+
+
+def overdue() -> QuerySet[Sandbox]:
+    now = timezone.now()
+    in_use = Command.objects.filter(
+        sandbox=OuterRef("pk"),
+        kind=Command.Kind.EXEC,
+        status=CommandStatus.RUNNING,
+        deadline_at__gt=now,
+    )
+    return Sandbox.objects.filter(~Exists(in_use), status__in=ALIVE, expires_at__lte=now)
+
+
+async def look_after_guests() -> None:
+    """Finish the rows of ended processes, and renew the deadline of guests in use."""
+
+    def busy() -> list[Sandbox]:
+        running = Command.objects.filter(sandbox=OuterRef("pk"), status=CommandStatus.RUNNING)
+        return list(Sandbox.objects.filter(Exists(running), status=Status.RUNNING))
+
+    def outlived() -> list[Sandbox]:
+        soon = timezone.now() + lifecycle.GUEST_GRACE
+        return list(
+            Sandbox.objects.filter(
+                Q(guest_deadline_at__lt=F("expires_at") + lifecycle.GUEST_GRACE / 2)
+                | Q(guest_deadline_at__lt=soon),
+                status=Status.RUNNING,
+            )
+        )
+
+    await _each(await database.read(busy), harvest.collect)
+    await _each(await database.read(outlived), _renew_deadline)
+
+
+async def _renew_deadline(sandbox: Sandbox) -> None:
+    now = timezone.now()
+    expires_at = sandbox.expires_at
+    deadline = lifecycle.guest_deadline(max(expires_at, now) if expires_at else None)
+    async with guests.linked(sandbox) as link:
+        await link.deadline((deadline - now).total_seconds())
+    rows = Sandbox.objects.filter(pk=sandbox.pk)
+    await database.write(lambda: rows.update(guest_deadline_at=deadline))
+
+
+async def _each(
+    sandboxes: list[Sandbox], work: Callable[[Sandbox], Awaitable[object]]
+) -> None:
+    """Do work for each sandbox, a few at a time; one that fails is logged and left for later."""
+    places = asyncio.Semaphore(PARALLEL)
+
+    async def do(sandbox: Sandbox) -> None:
+        async with places:
+            try:
+                await work(sandbox)
+            except (Refused, EngineError, TimeoutError) as error:
+                logger.warning("sandbox %s has to wait: %s", sandbox.id, error)
+
+    await asyncio.gather(*(do(sandbox) for sandbox in sandboxes))

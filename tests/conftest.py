@@ -1,0 +1,91 @@
+"""Fixtures of every test. The index:
+
+project, stranger   two projects that must never see each other
+token               an API key of `project`; `stranger_token` one of `stranger`
+api, stranger_api   JSON clients of the API, in process, with those keys
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+from django.test import AsyncClient
+
+from project.keys import create_key
+from project.models import Project
+
+REQUIRED = os.environ.get("REQUIRE_ENGINE") == "1"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Where the engine is required, a skipped test is a failed one."""
+    outcome = yield
+    report = outcome.get_result()
+    if REQUIRED and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where nothing may be skipped: {report.longrepr}"
+
+
+class Api:
+    """Speaks to the API as a client does, in process: no server, no socket."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.client = AsyncClient()
+
+    async def request(self, method: str, path: str, body: Any = None, **extra: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.token}", **extra.pop("headers", {})}
+        if body is not None:
+            extra.setdefault("content_type", "application/json")
+            extra["data"] = body if isinstance(body, str | bytes) else json.dumps(body)
+        send = getattr(self.client, method.lower())
+        return await send(f"/api/v1{path}", headers=headers, **extra)
+
+    async def get(self, path: str, query: dict[str, Any] | None = None, **extra: Any) -> Any:
+        return await self.request("GET", path, query_params=query or {}, **extra)
+
+    async def post(self, path: str, body: Any = None, **extra: Any) -> Any:
+        return await self.request("POST", path, body, **extra)
+
+    async def put(self, path: str, body: Any = None, **extra: Any) -> Any:
+        return await self.request("PUT", path, body, **extra)
+
+    async def patch(self, path: str, body: Any = None, **extra: Any) -> Any:
+        return await self.request("PATCH", path, body, **extra)
+
+    async def delete(self, path: str, query: dict[str, Any] | None = None, **extra: Any) -> Any:
+        return await self.request("DELETE", path, query_params=query or {}, **extra)
+
+
+@pytest.fixture
+def project(transactional_db: None) -> Project:
+    return Project.objects.create(name="ours")
+
+
+@pytest.fixture
+def stranger(transactional_db: None) -> Project:
+    return Project.objects.create(name="somebody else's")
+
+
+@pytest.fixture
+def token(project: Project) -> str:
+    return create_key(project, "test")[1]
+
+
+@pytest.fixture
+def stranger_token(stranger: Project) -> str:
+    return create_key(stranger, "test")[1]
+
+
+@pytest.fixture
+def api(token: str) -> Api:
+    return Api(token)
+
+
+@pytest.fixture
+def stranger_api(stranger_token: str) -> Api:
+    return Api(stranger_token)
