@@ -91,7 +91,7 @@ STATUSES: dict[int, tuple[type[EngineError], str]] = {
 
 def translate(status: int, text: str) -> EngineError:
     """Turn an error answer of the engine into one of ours. The engine's text may name paths."""
-    log.warning("engine answered %s: %s", status, text)
+    log.log(logging.WARNING if status >= 500 else logging.INFO, "engine said %s: %s", status, text)
     for pattern, error, message in SAYINGS:
         if re.search(pattern, text, re.IGNORECASE):
             return error(message)
@@ -381,9 +381,7 @@ def _image(api: Api, name: str) -> Image:
 def _import(api: Api, name: str, feed: ThreadFeed, labels: Mapping[str, str]) -> None:
     repository, _, tag = name.rpartition(":")
     changes = [f"LABEL {json.dumps(key)}={json.dumps(value)}" for key, value in labels.items()]
-    answer = api.import_image_from_data(
-        feed, repository, tag, [*changes, "ENV LANG=C.UTF-8", f"USER {USER}"]
-    )
+    answer = api.import_image_from_data(feed, repository, tag, changes)
     _raise_last_error(json.loads(line) for line in answer.splitlines() if line.strip())
 
 

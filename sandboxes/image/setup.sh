@@ -2,7 +2,7 @@
 # The last step of both recipes: runs inside the new root file system, as its root.
 set -eu
 
-# /run is always there and is a tmpfs in a box; these are where the other tmpfs are mounted.
+# Where the tmpfs of a box are mounted, besides those folders that every system has.
 groupadd --gid 1000 sandbox
 useradd --uid 1000 --gid 1000 --create-home --shell /bin/bash sandbox
 install -d -o sandbox -g sandbox -m 0755 /workspace /skills
@@ -17,7 +17,7 @@ rm -f /usr/lib/python3*/EXTERNALLY-MANAGED
 cat >/etc/bash.bashrc <<'BASHRC'
 [ -n "${PS1-}" ] || return
 shopt -s checkwinsize histappend
-PS1='\[\e[1;32m\]\u@\h\[\e[0m\]:\[\e[1;34m\]\w\[\e[0m\]\$ '
+PS1='\[\e[1;32m\]\h\[\e[0m\]:\[\e[1;34m\]\w\[\e[0m\]\$ '
 alias ls='ls --color=auto' grep='grep --color=auto' ll='ls -l'
 BASHRC
 git config --system init.defaultBranch main
