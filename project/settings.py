@@ -158,6 +158,8 @@ SANDBOX_RUNTIME = env.str("SANDBOX_RUNTIME", default="")
 # Images a caller may name besides the default one, which is built from sandboxes/image/.
 SANDBOX_IMAGE = env.str("SANDBOX_IMAGE", default="")
 SANDBOX_IMAGES = env.list("SANDBOX_IMAGES", default=[])
+# How long the engine and the guest may take until a new sandbox runs.
+SANDBOX_CREATE_SECONDS = env.float("SANDBOX_CREATE_SECONDS", default=60.0)
 SANDBOX_SECONDS = env.int("SANDBOX_SECONDS", default=30 * 60)
 SANDBOX_MAX_SECONDS = env.int("SANDBOX_MAX_SECONDS", default=24 * 3600)
 # May a caller ask for a sandbox that never expires?

@@ -19,20 +19,18 @@ from django.db import transaction
 from django.utils import timezone
 
 from project import database
-from project.errors import Conflict, Invalid, NotFound, Refused, TooMany, Unavailable
+from project.errors import Conflict, NotFound, Refused, TooMany, Unavailable
 from project.models import Project
 from sandboxes import guests, history, images
 from sandboxes.access import how_it_ended, require_running
 from sandboxes.engine import get_engine
-from sandboxes.engine.base import BoxConflict, BoxNotFound, BoxSpec, EngineError, EngineUnavailable
+from sandboxes.engine.base import BoxSpec
 from sandboxes.guest.command import agent_command
-from sandboxes.guest.link import GuestError
 from sandboxes.models import ALIVE, UNFINISHED, Installation, Reason, Sandbox, Status
 from sandboxes.options import NewSandbox, check_labels, lifetime, limits_for
 
 logger = logging.getLogger(__name__)
 
-CREATE_SECONDS = 60.0
 # A guest ends its box by itself so long after the expiry it was last told of: a server that
 # is away for a moment comes back to find its sandboxes.
 GUEST_GRACE = timedelta(minutes=15)
@@ -128,7 +126,7 @@ def _insert(project: Project, wish: NewSandbox, created_by: str) -> Sandbox:
 async def _boot(sandbox: Sandbox) -> Sandbox:
     """Make, start and greet the box; then the row says running, if nobody ended it meanwhile."""
     try:
-        async with asyncio.timeout(CREATE_SECONDS):
+        async with asyncio.timeout(settings.SANDBOX_CREATE_SECONDS):
             with guests.refusals():
                 await _start_box(sandbox)
                 link = await guests.get_link(sandbox)
@@ -136,7 +134,7 @@ async def _boot(sandbox: Sandbox) -> Sandbox:
                 await link.deadline((deadline - timezone.now()).total_seconds())
     except (Refused, TimeoutError) as error:
         refusal = error if isinstance(error, Refused) else Unavailable(
-            f"the sandbox did not start within {CREATE_SECONDS:g} seconds"
+            f"the sandbox did not start within {settings.SANDBOX_CREATE_SECONDS:g} seconds"
         )
         await _give_up(sandbox, refusal.message)
         raise refusal from error

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from django.conf import settings
 
 from project.errors import Invalid
+from sandboxes.engine import profile
 
 MIB = 2**20
-MIN_MEMORY_BYTES = 64 * MIB
-MIN_WORKSPACE_BYTES = 1 * MIB
 MIN_CPUS = 0.05
 MIN_SECONDS = 10
 MAX_LABELS = 50
@@ -21,7 +20,7 @@ MAX_VARIABLES = 100
 MAX_VARIABLES_BYTES = 64 * 1024
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NEVER = "never"
-# What the folders beside the workspace take of the memory; sandboxes/engine/profile.py has them.
+# What a larger workspace leaves to the folders beside it.
 SCRATCH_BYTES = 128 * MIB
 
 
@@ -58,17 +57,10 @@ def limits_for(wish: NewSandbox) -> Limits:
     if wish.network != "none":
         raise Invalid('network: only "none" is offered here')
     memory = _memory_for(wish)
-    workspace = _within(
-        "workspace_size",
-        wish.workspace_size,
-        settings.SANDBOX_WORKSPACE_BYTES,
-        MIN_WORKSPACE_BYTES,
-        settings.SANDBOX_MAX_WORKSPACE_BYTES,
-    )
     return Limits(
         cpus=_within("cpu", wish.cpu, settings.SANDBOX_CPUS, MIN_CPUS, settings.SANDBOX_MAX_CPUS),
         memory_bytes=memory,
-        workspace_bytes=int(workspace),
+        workspace_bytes=_workspace_for(wish, memory),
         lifetime_seconds=lifetime(wish.timeout),
     )
 
@@ -106,8 +98,28 @@ def _memory_for(wish: NewSandbox) -> int:
                 f" at most {settings.SANDBOX_MAX_MEMORY_BYTES} is allowed here"
             )
     return _within(
-        "memory", wish.memory, default, MIN_MEMORY_BYTES, settings.SANDBOX_MAX_MEMORY_BYTES
+        "memory", wish.memory, default, profile.LEAST_MEMORY_BYTES, settings.SANDBOX_MAX_MEMORY_BYTES
     )
+
+
+def _workspace_for(wish: NewSandbox, memory: int) -> int:
+    """Files live in memory, and half of it is kept for processes."""
+    largest = memory // 2 - profile.LEAST_SCRATCH_BYTES
+    if wish.workspace_size is None:
+        return int(min(settings.SANDBOX_WORKSPACE_BYTES, memory // 2 - memory // 8))
+    workspace = _within(
+        "workspace_size",
+        wish.workspace_size,
+        settings.SANDBOX_WORKSPACE_BYTES,
+        profile.LEAST_WORKSPACE_BYTES,
+        settings.SANDBOX_MAX_WORKSPACE_BYTES,
+    )
+    if workspace > largest:
+        raise Invalid(
+            f"workspace_size: files live in memory, so {memory} bytes of memory"
+            f" have room for a workspace of {largest} at most"
+        )
+    return workspace
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

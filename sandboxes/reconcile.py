@@ -22,6 +22,7 @@ import time
 import uuid
 from datetime import timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from project import database
@@ -100,7 +101,7 @@ async def _heal(sandbox: Sandbox, box: Box | None) -> bool:
 
 async def _heal_creating(sandbox: Sandbox) -> bool:
     age = timezone.now() - sandbox.created_at
-    if age < timedelta(seconds=lifecycle.CREATE_SECONDS + 5):
+    if age < timedelta(seconds=settings.SANDBOX_CREATE_SECONDS + 5):
         return False
     await lifecycle.end_lost(
         sandbox, Reason.FAILED_TO_START, "the server went away while it was being made"

@@ -96,7 +96,8 @@ class UsageOut(Schema):
 class LoggedCommand(Schema):
     id: str
     command: str
-    exit_code: int | None
+    # Clients insist on a number: -1 stands for "none yet", or "nobody knows"; `status` tells.
+    exit_code: int
     status: str
     kind: str
     at: str
@@ -228,7 +229,7 @@ def logged_command(command: Command) -> LoggedCommand:
     return LoggedCommand(
         id=str(command.id),
         command=command.command,
-        exit_code=command.exit_code,
+        exit_code=-1 if command.exit_code is None else command.exit_code,
         status=command.status,
         kind=command.kind,
         at=timestamp(command.created_at),

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import re
+import socket
 from collections.abc import (
     AsyncIterator,
     Callable,
@@ -282,6 +283,7 @@ class DockerEngine(Engine):
                 return await loop.run_in_executor(self._threads, lambda: work(self._connect()))
 
     def _connect(self) -> Clients:
+        _knock(self.endpoint)
         # Without a lock: a frozen engine would make every thread wait for its turn to time out.
         if self._clients is None:
             clients = Clients.connect(self.endpoint)
@@ -315,6 +317,18 @@ class ThreadFeed:
 
     def stop(self) -> None:
         self._stopped = True
+
+
+def _knock(endpoint: Endpoint) -> None:
+    """Raise OSError if nobody listens at a Unix socket.
+
+    docker-py leaves each Unix socket open that it could not connect. In an outage that would
+    eat up the process's files.
+    """
+    if endpoint.socket_path:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(CONNECT_SECONDS)
+            connection.connect(endpoint.socket_path)
 
 
 def _client(endpoint: Endpoint, version: str, seconds: float) -> Api:
@@ -380,9 +394,14 @@ def _image(api: Api, name: str) -> Image:
 
 def _import(api: Api, name: str, feed: ThreadFeed, labels: Mapping[str, str]) -> None:
     repository, _, tag = name.rpartition(":")
-    changes = [f"LABEL {json.dumps(key)}={json.dumps(value)}" for key, value in labels.items()]
+    changes = [f"LABEL {_quoted(key)}={_quoted(value)}" for key, value in labels.items()]
     answer = api.import_image_from_data(feed, repository, tag, changes)
     _raise_last_error(json.loads(line) for line in answer.splitlines() if line.strip())
+
+
+def _quoted(text: str) -> str:
+    """Quote for a Dockerfile, which replaces variables within quotes."""
+    return json.dumps(text, ensure_ascii=False).replace("$", "\\$")
 
 
 def _find_base(api: Api, base: str) -> None:

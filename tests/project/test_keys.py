@@ -1,0 +1,61 @@
+"""API keys, by themselves and at the API's door."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import AsyncClient
+
+from project import keys
+from project.models import ApiKey, Project
+
+
+def test_a_key_is_not_kept_in_clear(project: Project) -> None:
+    key, token = keys.create_key(project, "agent")
+    assert token.startswith("sk-ac-")
+    stored = ApiKey.objects.values().get(pk=key.pk)
+    assert token not in str(stored)
+
+
+def test_a_key_is_found_by_its_token_and_its_use_is_noted(project: Project) -> None:
+    key, token = keys.create_key(project, "agent")
+    assert keys.find_key(token) == key
+    key.refresh_from_db()
+    assert key.last_used_at is not None
+
+
+def test_a_revoked_key_is_unknown_at_once(project: Project) -> None:
+    key, token = keys.create_key(project, "agent")
+    keys.revoke(key)
+    assert keys.find_key(token) is None
+
+
+@pytest.mark.parametrize("token", ["secret", "sk-ac-short", "sk-ac-" + "ü" * 20])
+def test_a_token_of_ones_own_must_have_the_form_of_a_key(project: Project, token: str) -> None:
+    with pytest.raises(ValueError, match="sk-ac-"):
+        keys.create_key(project, "agent", token)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "sk-ac-nothing-before-it",
+        "bearer sk-ac-lower-case-scheme",
+        "Bearer  sk-ac-two-spaces",
+        "Bearer wrong-prefix",
+        "Bearer sk-ac-unknown-key-of-nobody",
+        "Basic c2stYWM6",
+    ],
+)
+async def test_without_a_good_key_the_answer_is_401(project: Project, header: str) -> None:
+    headers = {"Authorization": header} if header else {}
+    response = await AsyncClient().get("/api/v1/ping", headers=headers)
+    assert response.status_code == 401
+    assert response.json()["code"] == 401
+    assert response.json()["msg"].startswith("Unauthorized")
+    assert "data" not in response.json()
+
+
+async def test_a_good_key_gets_a_pong(api) -> None:
+    response = await api.get("/ping")
+    assert (response.status_code, response.json()) == (200, {"code": 0, "msg": "pong"})
