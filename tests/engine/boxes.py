@@ -1,0 +1,47 @@
+"""What the engine's tests do with boxes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from sandboxes.engine.base import BoxSpec, ByteStream, Engine
+
+MIB = 2**20
+SLEEP = ("python3", "-c", "import time; time.sleep(600)")
+
+type MakeSpec = Callable[..., BoxSpec]
+
+
+async def start_box(engine: Engine, spec: BoxSpec) -> str:
+    """Create and start a box; return its name."""
+    await engine.create(spec)
+    await engine.start(spec.name)
+    return spec.name
+
+
+async def run(engine: Engine, name: str, *argv: str, seconds: float = 30) -> str:
+    """Return all that a program in a box says on stdout."""
+    stream = await engine.open_stream(name, argv)
+    try:
+        async with asyncio.timeout(seconds):
+            return (await read_all(stream)).decode(errors="replace")
+    finally:
+        await stream.close()
+
+
+async def shell(engine: Engine, name: str, script: str, seconds: float = 30) -> str:
+    """Return all that a shell script in a box says, on stderr too."""
+    return await run(engine, name, "sh", "-c", f"exec 2>&1; {script}", seconds=seconds)
+
+
+async def read_all(stream: ByteStream) -> bytes:
+    said = bytearray()
+    while chunk := await stream.read(MIB):
+        said += chunk
+    return bytes(said)
+
+
+async def remove_all(engine: Engine, labels: Mapping[str, str]) -> None:
+    for box in await engine.list(labels):
+        await engine.remove(box.name)
