@@ -1,0 +1,42 @@
+# Sandbank's menu: `make` alone lists it. Each step is a small script in .make/.
+MAKEFLAGS += --no-print-directory
+FAST := not docker and not browser and not sdk and not slow
+
+.PHONY: help run test fast check format lock clean
+
+help: ## list what there is
+	@echo "make TARGET [HOST=127.0.0.1] [PORT=8029] [SANDBANK_DATA=var] [ARGS=...]"
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 12
+
+run: ## make ready what is missing, then serve on http://127.0.0.1:8029
+	@.make/venv
+	@.make/engine
+	@exec .venv/bin/python manage.py serve
+
+test: ## run every test, the real engine included (ARGS="-k name")
+	@.make/venv dev
+	@.make/engine
+	@.venv/bin/python manage.py make_image
+	@.venv/bin/python -m pytest $(ARGS)
+
+fast: ## run the tests that need no engine, in seconds
+	@.make/venv dev
+	@.venv/bin/python -m pytest -m "$(FAST)" $(ARGS)
+
+check: ## look for mistakes without running tests: style, types, imports, templates, migrations
+	@.make/venv dev
+	@.make/check
+
+format: ## put every file into the form that `make check` asks for
+	@.make/venv dev
+	@.venv/bin/ruff check --fix-only --quiet
+	@.venv/bin/ruff format --quiet
+	@git ls-files -z 'templates/*.html' | xargs -0r .venv/bin/djade --target-version 6.1
+
+lock: ## choose the versions of all dependencies anew (ARGS=--upgrade for the newest)
+	@.make/venv dev
+	@.make/lock $(ARGS)
+
+clean: ## remove what make made, except the data
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	@find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
