@@ -285,12 +285,11 @@ class DockerEngine(Engine):
     def _connect(self) -> Clients:
         _knock(self.endpoint)
         # Without a lock: a frozen engine would make every thread wait for its turn to time out.
+        clients = self._clients or Clients.connect(self.endpoint)
         if self._clients is None:
-            clients = Clients.connect(self.endpoint)
-            if self._clients is None:
-                self._clients = clients
-            else:
-                clients.close()
+            self._clients = clients
+        elif self._clients is not clients:
+            clients.close()  # another thread was faster
         return self._clients
 
 

@@ -17,6 +17,7 @@ from .base import BoxSpec, EngineError
 
 KIB = 2**10
 MIB = 2**20
+PAGE_BYTES = 4 * KIB
 
 # Code in a box runs as this user from process 1 on: there is no root in a box.
 USER = "1000:1000"
@@ -67,14 +68,6 @@ class FileSystem:
         return f"rw,{self.flags},size={self.size},nr_inodes={self.inodes},{owner},mode={self.mode}"
 
 
-@dataclass(frozen=True, slots=True)
-class FileSystems:
-    """Everything in a box that can be written to."""
-
-    tmpfs: tuple[FileSystem, ...]
-    shm_size: int
-
-
 def container_config(spec: BoxSpec) -> dict[str, Any]:
     """Return the engine's document for a box, or say what in the spec cannot be had."""
     _check(spec)
@@ -103,8 +96,8 @@ def container_config(spec: BoxSpec) -> dict[str, Any]:
     }
 
 
-def file_systems(spec: BoxSpec) -> FileSystems:
-    """Share half of a box's memory out among its writable file systems."""
+def file_systems(spec: BoxSpec) -> list[FileSystem]:
+    """Share half of a box's memory out among all that can be written to in it."""
     available = int(spec.memory_bytes * FILE_SHARE_OF_MEMORY)
     scratch = available - spec.workspace_bytes
     if scratch < LEAST_SCRATCH_BYTES:
@@ -113,18 +106,17 @@ def file_systems(spec: BoxSpec) -> FileSystems:
             f"A workspace of {_mib(spec.workspace_bytes)} needs at least {_mib(least)} of memory:"
             " files live in memory, and half of it is kept for processes."
         )
-    part = (scratch - RUN_BYTES) // 8 // (4 * KIB) * (4 * KIB)
-    return FileSystems(
-        tmpfs=(
-            FileSystem(WORKSPACE, spec.workspace_bytes, "exec,nosuid,nodev"),
-            FileSystem("/tmp", 3 * part, "noexec,nosuid,nodev", "1777"),
-            # Tools that a user installs for himself land here, and must run.
-            FileSystem(HOME, 3 * part, "exec,nosuid,nodev", "0700"),
-            FileSystem("/skills", part, "exec,nosuid,nodev"),
-            FileSystem("/run", RUN_BYTES, "noexec,nosuid,nodev"),
-        ),
-        shm_size=part,
-    )
+    part = (scratch - RUN_BYTES) // 8 // PAGE_BYTES * PAGE_BYTES
+    return [
+        FileSystem(WORKSPACE, spec.workspace_bytes, "exec,nosuid,nodev"),
+        FileSystem("/tmp", 3 * part, "noexec,nosuid,nodev", "1777"),
+        # Tools that a user installs for himself land here, and must run.
+        FileSystem(HOME, 3 * part, "exec,nosuid,nodev", "0700"),
+        FileSystem("/skills", part, "exec,nosuid,nodev"),
+        FileSystem("/run", RUN_BYTES, "noexec,nosuid,nodev"),
+        # In place of the engine's own, whose number of files has no limit.
+        FileSystem("/dev/shm", part, "noexec,nosuid,nodev", "1777"),
+    ]
 
 
 def private_variables(labels: Mapping[str, str]) -> dict[str, str]:
@@ -138,19 +130,18 @@ def private_variables(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def _host_config(spec: BoxSpec) -> dict[str, Any]:
-    files = file_systems(spec)
+    tmpfs = {fs.path: fs for fs in file_systems(spec)}
     return {
         "Privileged": False,
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true", f"seccomp={seccomp.profile_json()}"],
         "ReadonlyRootfs": True,
-        "Tmpfs": {fs.path: fs.options for fs in files.tmpfs},
-        "ShmSize": files.shm_size,
+        "Tmpfs": {path: fs.options for path, fs in tmpfs.items()},
         # Segments of System V memory outlive their processes and count as nobody's. These end
         # with the last process that has one, and together stay as small as /dev/shm.
         "Sysctls": {
             "kernel.shm_rmid_forced": "1",
-            "kernel.shmall": str(files.shm_size // (4 * KIB)),
+            "kernel.shmall": str(tmpfs["/dev/shm"].size // PAGE_BYTES),
         },
         "Memory": spec.memory_bytes,
         "MemorySwap": spec.memory_bytes,  # memory and swap together, so: no swap

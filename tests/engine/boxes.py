@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from sandboxes.engine.base import BoxSpec, ByteStream, Engine
+from sandboxes.engine.docker import DockerEngine
 
 MIB = 2**20
 SLEEP = ("python3", "-c", "import time; time.sleep(600)")
 
 type MakeSpec = Callable[..., BoxSpec]
+
+
+def on_docker[T](work: Callable[[DockerEngine], Awaitable[T]]) -> T:
+    """Do something with the shared Docker engine, where no event loop runs."""
+
+    async def main() -> T:
+        engine = DockerEngine()
+        try:
+            return await work(engine)
+        finally:
+            await engine.close()
+
+    return asyncio.run(main())
 
 
 async def start_box(engine: Engine, spec: BoxSpec) -> str:

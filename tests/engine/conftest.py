@@ -5,14 +5,15 @@ docker_engine    the shared Docker engine; every box a test made on it goes with
 engine           each kind of engine in turn, for the contract
 make_spec        what a box of this test is made from; it has the test's own label
 running          the name of a running box on `engine`
+victim           the name of a running box that the tests of a module share; sh runs a script in
+                 it, and py a Python program
 private_engine   a Docker engine of the test's own, to be killed and frozen
 """
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,20 +23,13 @@ from sandboxes.engine.base import BoxSpec, Engine, EngineUnavailable
 from sandboxes.engine.docker import DockerEngine
 from sandboxes.image.build import default_image_name, ensure_image
 from tests import docker_engine as docker_engines
-from tests.engine.boxes import MIB, SLEEP, MakeSpec, remove_all
+from tests.engine.boxes import MIB, SLEEP, MakeSpec, on_docker, remove_all, run, shell, start_box
 
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    async def ensure() -> None:
-        engine = DockerEngine()
-        try:
-            await ensure_image(engine, print)
-        finally:
-            await engine.close()
-
     try:
-        asyncio.run(ensure())
+        on_docker(lambda engine: ensure_image(engine, print))
     except EngineUnavailable as error:
         pytest.skip(f"needs a Docker engine: {error}")
     return default_image_name()
@@ -93,6 +87,33 @@ async def running(engine: Engine, make_spec: MakeSpec) -> str:
     await engine.create(spec)
     await engine.start(spec.name)
     return spec.name
+
+
+@pytest.fixture(scope="module")
+def victim(image: str) -> Iterator[str]:
+    name = f"sandbank-test-{uuid.uuid4().hex[:12]}"
+    spec = BoxSpec(
+        name=name,
+        image=image,
+        command=SLEEP,
+        labels={"sandbank.test": name},
+        memory_bytes=256 * MIB,
+        workspace_bytes=64 * MIB,
+        pids=64,
+    )
+    on_docker(lambda engine: start_box(engine, spec))
+    yield name
+    on_docker(lambda engine: engine.remove(name))
+
+
+@pytest.fixture
+def sh(docker_engine: DockerEngine, victim: str) -> Callable[[str], Awaitable[str]]:
+    return lambda script: shell(docker_engine, victim, script)
+
+
+@pytest.fixture
+def py(docker_engine: DockerEngine, victim: str) -> Callable[[str], Awaitable[str]]:
+    return lambda program: run(docker_engine, victim, "python3", "-c", program)
 
 
 @pytest.fixture

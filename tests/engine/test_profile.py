@@ -75,7 +75,7 @@ def test_host_field(field, value):
 
 def test_no_other_field_is_sent():
     known = {
-        *("Privileged", "CapDrop", "SecurityOpt", "ReadonlyRootfs", "Tmpfs", "ShmSize", "Sysctls"),
+        *("Privileged", "CapDrop", "SecurityOpt", "ReadonlyRootfs", "Tmpfs", "Sysctls"),
         *("Memory", "MemorySwap", "NanoCpus", "CpuShares", "PidsLimit", "OomScoreAdj", "Ulimits"),
         *("NetworkMode", "IpcMode", "CgroupnsMode", "Init", "LogConfig", "RestartPolicy"),
         *("AutoRemove", "Runtime"),
@@ -111,8 +111,9 @@ def test_file_systems_are_bounded_in_bytes_and_inodes():
         "uid=1000,gid=1000,mode=0700",
         "/skills": "rw,exec,nosuid,nodev,size=16646144,nr_inodes=2032,uid=1000,gid=1000,mode=0755",
         "/run": "rw,noexec,nosuid,nodev,size=1048576,nr_inodes=256,uid=1000,gid=1000,mode=0755",
+        "/dev/shm": "rw,noexec,nosuid,nodev,size=16646144,nr_inodes=2032,"
+        "uid=1000,gid=1000,mode=1777",
     }
-    assert host()["ShmSize"] == 16646144
 
 
 def test_system_v_memory_ends_with_its_processes_and_is_no_larger_than_shm():
@@ -129,8 +130,8 @@ def test_files_never_take_more_than_half_of_the_memory(memory, share):
         spec(memory_bytes=memory * MIB, workspace_bytes=max(MIB, int(memory * share * MIB)))
     )
 
-    assert sum(fs.size for fs in files.tmpfs) + files.shm_size <= memory * MIB / 2
-    assert min(files.shm_size, *(fs.size for fs in files.tmpfs)) >= MIB
+    assert sum(fs.size for fs in files) <= memory * MIB / 2
+    assert min(fs.size for fs in files) >= MIB
 
 
 def test_workspace_that_does_not_fit_in_half_of_the_memory_is_refused():
