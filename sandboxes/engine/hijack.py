@@ -151,7 +151,7 @@ class HijackedStream(asyncio.BufferedProtocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=PAUSE_WRITING_ABOVE)
 
     def get_buffer(self, sizehint: int) -> memoryview:

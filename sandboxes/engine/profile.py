@@ -41,11 +41,10 @@ FILE_SHARE_OF_MEMORY = 0.5
 LEAST_SCRATCH_BYTES = 16 * MIB
 RUN_BYTES = 1 * MIB
 
-LEAST_MEMORY_BYTES = 64 * MIB
-LEAST_WORKSPACE_BYTES = 1 * MIB
+LEAST_MEMORY = 64 * MIB
 LEAST_PIDS = 16
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
-RUNTIME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
+RUNTIME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,22 +183,18 @@ def _environment(spec: BoxSpec) -> dict[str, str]:
 
 def _check(spec: BoxSpec) -> None:
     """Refuse what no box can have."""
-    if not NAME.fullmatch(spec.name):
-        raise EngineError("A box's name has 2 to 128 letters, digits, dots, dashes or underlines.")
-    if not spec.command:
-        raise EngineError("A box needs a command to run.")
-    if spec.network != "none":
-        raise EngineError(f"Boxes have no network: {spec.network!r} cannot be had, only 'none'.")
-    if spec.runtime and not RUNTIME.fullmatch(spec.runtime):
-        raise EngineError(f"{spec.runtime!r} is not the name of a runtime.")
-    if not 0.01 <= spec.cpus <= 1024:
-        raise EngineError(f"A box can have 0.01 to 1024 CPUs, not {spec.cpus}.")
-    if spec.memory_bytes < LEAST_MEMORY_BYTES:
-        raise EngineError(f"A box needs at least {_mib(LEAST_MEMORY_BYTES)} of memory.")
-    if spec.workspace_bytes < LEAST_WORKSPACE_BYTES:
-        raise EngineError(f"A workspace needs at least {_mib(LEAST_WORKSPACE_BYTES)}.")
-    if spec.pids < LEAST_PIDS:
-        raise EngineError(f"A box needs room for at least {LEAST_PIDS} processes.")
+    for fine, message in (
+        (NAME.fullmatch(spec.name), "A box's name has 2 to 128 letters, digits, dots or dashes."),
+        (spec.command, "A box needs a command to run."),
+        (spec.network == "none", f"Boxes have no network: {spec.network!r} cannot be had."),
+        (RUNTIME.fullmatch(spec.runtime), f"{spec.runtime!r} is not the name of a runtime."),
+        (0.01 <= spec.cpus <= 1024, f"A box can have 0.01 to 1024 CPUs, not {spec.cpus}."),
+        (spec.memory_bytes >= LEAST_MEMORY, f"A box needs {_mib(LEAST_MEMORY)} of memory."),
+        (spec.workspace_bytes >= MIB, f"A workspace needs at least {_mib(MIB)}."),
+        (spec.pids >= LEAST_PIDS, f"A box needs room for at least {LEAST_PIDS} processes."),
+    ):
+        if not fine:
+            raise EngineError(message)
 
 
 def _mib(size: float) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import tarfile
 from collections.abc import Awaitable, Callable, Mapping
 
 from sandboxes.engine.base import BoxSpec, ByteStream, Engine
@@ -59,3 +61,13 @@ async def read_all(stream: ByteStream) -> bytes:
 async def remove_all(engine: Engine, labels: Mapping[str, str]) -> None:
     for box in await engine.list(labels):
         await engine.remove(box.name)
+
+
+def archive(name: str, content: bytes) -> bytes:
+    """Return a tar archive of one file."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return file.getvalue()

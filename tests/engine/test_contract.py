@@ -397,9 +397,11 @@ async def box_in_state(engine, make_spec, state):
 
 
 async def wait_for_state(engine, name, state):
-    async with asyncio.timeout(10):
-        while (await engine.get(name)).state is not state:
-            await asyncio.sleep(0.02)
+    for _ in range(500):
+        if (await engine.get(name)).state is state:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"the box is not {state}")
 
 
 async def read_exactly(stream, size):

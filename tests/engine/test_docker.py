@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import subprocess
 import sys
-import tarfile
 import time
 import uuid
 from dataclasses import replace
@@ -26,7 +24,7 @@ from sandboxes.engine.base import (
 from sandboxes.engine.docker import DockerEngine, translate
 from sandboxes.engine.endpoint import Endpoint
 from sandboxes.engine.profile import container_config
-from tests.engine.boxes import run, start_box
+from tests.engine.boxes import archive, run, start_box
 
 pytestmark = pytest.mark.docker
 
@@ -186,9 +184,11 @@ async def test_image_without_the_program_says_so(docker_engine, make_spec):
 
 
 async def test_runtime_that_the_engine_lacks_is_named_as_the_reason(docker_engine, make_spec):
+    async def make_box():
+        await start_box(docker_engine, make_spec(runtime="no-such-runtime"))
+
     with pytest.raises(EngineError, match="does not have that runtime"):
-        box = await docker_engine.create(make_spec(runtime="no-such-runtime"))
-        await docker_engine.start(box.name)
+        await make_box()
 
 
 # Images
@@ -316,15 +316,6 @@ async def take(stream, size):
 
 def open_sockets() -> int:
     return sum(entry.is_socket() for entry in Path("/proc/self/fd").iterdir())
-
-
-def archive(name: str, content: bytes) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as tar:
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        tar.addfile(member, io.BytesIO(content))
-    return file.getvalue()
 
 
 async def empty_archive():
