@@ -48,7 +48,7 @@ def bearer_token(header: str) -> str:
 async def api_key(request: HttpRequest) -> ApiKey:
     """Recognise the caller by its key."""
     token = bearer_token(request.headers.get("Authorization", ""))
-    key = await database.read(keys.find_key, token)
+    key = keys.remembered(token) or await database.read(keys.find_key, token)
     if key is None:
         raise Unauthorized("Unauthorized: this API key is unknown or was revoked")
     return key

@@ -5,6 +5,7 @@ docs/operating.md has the table of them for operators.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import environ
@@ -129,6 +130,8 @@ if env.str("S3_BUCKET", default=""):
 SPOOL_DIR = DATA_DIR / "spool"
 SPOOL_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 FILE_UPLOAD_TEMP_DIR = str(SPOOL_DIR)
+# Django gathers bodies in the default folder for such, which may be memory.
+tempfile.tempdir = str(SPOOL_DIR)
 FILE_UPLOAD_PERMISSIONS = 0o600
 
 STATIC_URL = "static/"

@@ -12,10 +12,10 @@ from sandboxes.models import Reason, Sandbox, Status
 
 def sandbox_for(project: Project, sandbox_id: uuid.UUID) -> Sandbox:
     """Return a project's sandbox in any state. Reads the database. Raises NotFound."""
-    sandbox = Sandbox.objects.filter(project=project, id=sandbox_id).first()
-    if sandbox is None:
-        raise NotFound("sandbox not found", tag="sandbox_not_found")
-    return sandbox
+    try:
+        return Sandbox.objects.get(project=project, id=sandbox_id)
+    except Sandbox.DoesNotExist:
+        raise NotFound("sandbox not found", tag="sandbox_not_found") from None
 
 
 async def running_sandbox(project: Project, sandbox_id: uuid.UUID) -> Sandbox:

@@ -10,7 +10,8 @@ import asyncio
 import codecs
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -115,10 +116,11 @@ class Execution:
         """Write the history row. Raises NotFound or Conflict if the sandbox cannot be used."""
         check_environment(request.env)
         seconds = seconds_for(request.timeout)
-        sandbox, row = await database.write(
+        sandbox, row = await database.note(
             history.begin,
             project,
             sandbox_id,
+            known=guests.known(project, sandbox_id),
             command=request.command,
             cwd=request.cwd,
             seconds=seconds,
@@ -148,7 +150,7 @@ class Execution:
         """Give the output over as many links as it takes."""
         for _ in range(RECONNECTS):
             try:
-                with guests.refusals():
+                with guests.refusals(), _refused_starts():
                     self._attachment = await self._attach()
                     async for chunk in self._attachment.output():
                         self._offset = chunk.offset + len(chunk.data)
@@ -169,19 +171,17 @@ class Execution:
         )
 
     async def _attach(self) -> Attachment:
+        """Start the command, or follow it further if an earlier link got so far."""
         link = await guests.get_link(self.sandbox)
         if self._attachment is not None:
             try:
-                return await link.attach(self.row.process_id, since=self._offset)
+                await link.process(self.row.process_id)
             except GuestError as error:
                 if error.code != "not_found":
                     raise
-        try:
-            return await link.start(self._spec(), attach=True)
-        except LinkLost:
-            raise
-        except GuestError as error:
-            raise Invalid(f"the command could not be started: {error}", tag=error.code) from error
+            else:
+                return await link.attach(self.row.process_id, since=self._offset)
+        return await link.start(self._spec(), attach=True)
 
     def _spec(self) -> StartSpec:
         limit = int(settings.COMMAND_MAX_OUTPUT_BYTES)
@@ -197,7 +197,7 @@ class Execution:
 
     async def _finish(self) -> None:
         assert self.end is not None  # noqa: S101  (output() has ended)
-        await database.write(
+        await database.note(
             history.finish,
             self.row,
             self.sandbox,
@@ -232,7 +232,7 @@ class Execution:
         await forget(self.sandbox, self.row.process_id)
 
     async def _close_row(self, status: CommandStatus, detail: str) -> None:
-        await database.write(
+        await database.note(
             history.finish,
             self.row,
             self.sandbox,
@@ -260,6 +260,17 @@ class Execution:
             out_of_memory=end.out_of_memory,
             duration_ms=round(end.duration * 1000),
         )
+
+
+@contextmanager
+def _refused_starts() -> Iterator[None]:
+    """What the guest says no to here is the caller's wish, such as a folder that is not there."""
+    try:
+        yield
+    except LinkLost:
+        raise
+    except GuestError as error:
+        raise Invalid(f"the command could not be started: {error}", tag=error.code) from error
 
 
 def _left_out(produced: int, shown: int) -> str:

@@ -27,6 +27,7 @@ from project.errors import (
     Unavailable,
     Unprocessable,
 )
+from project.models import Project
 from sandboxes.engine import get_engine
 from sandboxes.engine.base import BoxConflict, BoxNotFound, EngineError, EngineUnavailable
 from sandboxes.guest.command import relay_command
@@ -37,7 +38,7 @@ from sandboxes.models import Sandbox
 MAX_LINKS = 500
 OPEN_SECONDS = 20.0
 
-_links: dict[uuid.UUID, Link] = {}
+_links: dict[uuid.UUID, tuple[Link, Sandbox]] = {}
 _opening: dict[uuid.UUID, asyncio.Lock] = {}
 
 _REFUSALS: dict[str, type[Refused]] = {
@@ -100,18 +101,29 @@ async def linked(sandbox: Sandbox) -> AsyncIterator[Link]:
 
 async def get_link(sandbox: Sandbox) -> Link:
     """Return an open link to the guest. Raises EngineError or GuestError."""
-    link = _links.get(sandbox.id)
-    if link is not None and not link.closed:
+    link = _open_link_to(sandbox.id)
+    if link is not None:
         _links[sandbox.id] = _links.pop(sandbox.id)  # The most recently used stands last.
         return link
     async with _opening.setdefault(sandbox.id, asyncio.Lock()):
-        link = _links.get(sandbox.id)
-        if link is None or link.closed:
+        link = _open_link_to(sandbox.id)
+        if link is None:
             link = await open_link(sandbox)
-            _links[sandbox.id] = link
+            _links[sandbox.id] = link, sandbox
             await _close_surplus()
     _opening.pop(sandbox.id, None)
     return link
+
+
+def _open_link_to(sandbox_id: uuid.UUID) -> Link | None:
+    link, _ = _links.get(sandbox_id, (None, None))
+    return None if link is None or link.closed else link
+
+
+def known(project: Project, sandbox_id: uuid.UUID) -> Sandbox | None:
+    """Return a project's sandbox as it was when its link was opened. Asks nobody."""
+    _, sandbox = _links.get(sandbox_id, (None, None))
+    return sandbox if sandbox is not None and sandbox.project_id == project.pk else None
 
 
 async def open_link(sandbox: Sandbox) -> Link:
@@ -127,7 +139,7 @@ async def open_link(sandbox: Sandbox) -> Link:
 
 async def close_link(sandbox_id: uuid.UUID) -> None:
     """Close the link to a sandbox. Do so before its box is killed."""
-    link = _links.pop(sandbox_id, None)
+    link, _ = _links.pop(sandbox_id, (None, None))
     if link is not None:
         await link.close()
 
@@ -138,6 +150,6 @@ async def close_all() -> None:
 
 
 async def _close_surplus() -> None:
-    idle = [sandbox_id for sandbox_id, link in _links.items() if not link.busy]
+    idle = [sandbox_id for sandbox_id, (link, _) in _links.items() if not link.busy]
     for sandbox_id in idle[: max(0, len(_links) - MAX_LINKS)]:
         await close_link(sandbox_id)

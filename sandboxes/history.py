@@ -10,10 +10,14 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from project import statements
 from project.models import Project
 from sandboxes.access import require_running, sandbox_for
 from sandboxes.guest.link import ProcessExit
 from sandboxes.models import Command, CommandStatus, GeneratedFile, Sandbox, Status
+
+# Many commands in a row do not write the expiry each.
+RENEWAL_PRECISION = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ def begin(
     sandbox_id: uuid.UUID,
     *,
     command: str,
+    known: Sandbox | None = None,
     kind: str = Command.Kind.EXEC,
     cwd: str = "",
     seconds: float | None = None,
@@ -72,13 +77,13 @@ def begin(
 ) -> tuple[Sandbox, Command]:
     """Write the row of a command that is about to run; this use renews the sandbox.
 
-    Raises NotFound or Conflict if the sandbox cannot be used. Writes the database.
+    `known` is the sandbox as it was read a while ago; whether it can be used is asked again.
+    Raises NotFound or Conflict if it cannot. Writes the database.
     """
     with transaction.atomic():
-        sandbox = sandbox_for(project, sandbox_id)
-        require_running(sandbox)
+        sandbox = _usable(project, sandbox_id, known)
         now = timezone.now()
-        row = Command.objects.create(
+        row = Command(
             sandbox=sandbox,
             kind=kind,
             command=_storable(command),
@@ -87,8 +92,19 @@ def begin(
             created_at=now,
             deadline_at=now + timedelta(seconds=seconds) if seconds else None,
         )
+        statements.insert(row)
         renew(sandbox, now)
     return sandbox, row
+
+
+def _usable(project: Project, sandbox_id: uuid.UUID, known: Sandbox | None) -> Sandbox:
+    if known is not None and statements.exists(
+        Sandbox, id=sandbox_id, project=project.pk, status=Status.RUNNING
+    ):
+        return known
+    sandbox = sandbox_for(project, sandbox_id)
+    require_running(sandbox)
+    return sandbox
 
 
 def _storable(command: str) -> str:
@@ -101,7 +117,11 @@ def _storable(command: str) -> str:
 
 def renew(sandbox: Sandbox, now: datetime) -> None:
     """Move the expiry of a sandbox in use. Only a running one is renewed. Writes the database."""
-    sandbox.expires_at = sandbox.renewed_expiry(now)
+    if sandbox.renewed_at and now - sandbox.renewed_at < RENEWAL_PRECISION:
+        return
+    # Its lifetime may have been changed since it was read.
+    sandbox.refresh_from_db(fields=("lifetime_seconds", "last_expiry_at"))
+    sandbox.renewed_at, sandbox.expires_at = now, sandbox.renewed_expiry(now)
     Sandbox.objects.filter(pk=sandbox.pk, status=Status.RUNNING).update(
         expires_at=sandbox.expires_at, updated_at=now
     )
@@ -122,19 +142,20 @@ def finish(
     now = timezone.now()
     duration = end.duration if end else (now - row.created_at).total_seconds()
     with transaction.atomic():
-        finished = Command.objects.filter(pk=row.pk, status=CommandStatus.RUNNING).update(
-            status=status,
-            exit_code=end.exit_code if end else None,
-            out_of_memory=end.out_of_memory if end else False,
-            truncated=end.truncated if end else False,
-            stdout=stdout.text,
-            stderr=stderr.text,
-            stdout_bytes=stdout.size,
-            stderr_bytes=stderr.size,
-            detail=detail,
-            finished_at=now,
-            duration_ms=round(duration * 1000),
-        )
+        changes = {
+            "status": status,
+            "exit_code": end.exit_code if end else None,
+            "out_of_memory": end.out_of_memory if end else False,
+            "truncated": end.truncated if end else False,
+            "stdout": stdout.text,
+            "stderr": stderr.text,
+            "stdout_bytes": stdout.size,
+            "stderr_bytes": stderr.size,
+            "detail": detail,
+            "finished_at": now,
+            "duration_ms": round(duration * 1000),
+        }
+        finished = statements.update(Command, changes, id=row.pk, status=CommandStatus.RUNNING)
         if renews:
             renew(sandbox, now)
     return bool(finished)

@@ -84,6 +84,9 @@ class Sandbox(models.Model):
     # When a scan of the engine first missed the box.
     missed_at = models.DateTimeField(null=True)
 
+    # When this object last renewed its row.
+    renewed_at: datetime | None = None
+
     class Meta:
         ordering = ("created_at", "id")
         verbose_name_plural = "sandboxes"

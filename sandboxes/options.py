@@ -13,6 +13,7 @@ from sandboxes.engine import profile
 
 MIB = 2**20
 MIN_CPUS = 0.05
+MIN_WORKSPACE_BYTES = 1 * MIB
 MIN_SECONDS = 10
 MAX_LABELS = 50
 MAX_LABEL_LENGTH = 200
@@ -98,7 +99,7 @@ def _memory_for(wish: NewSandbox) -> int:
                 f" at most {settings.SANDBOX_MAX_MEMORY_BYTES} is allowed here"
             )
     return _within(
-        "memory", wish.memory, default, profile.LEAST_MEMORY_BYTES, settings.SANDBOX_MAX_MEMORY_BYTES
+        "memory", wish.memory, default, profile.LEAST_MEMORY, settings.SANDBOX_MAX_MEMORY_BYTES
     )
 
 
@@ -111,7 +112,7 @@ def _workspace_for(wish: NewSandbox, memory: int) -> int:
         "workspace_size",
         wish.workspace_size,
         settings.SANDBOX_WORKSPACE_BYTES,
-        profile.LEAST_WORKSPACE_BYTES,
+        MIN_WORKSPACE_BYTES,
         settings.SANDBOX_MAX_WORKSPACE_BYTES,
     )
     if workspace > largest:

@@ -142,9 +142,14 @@ async def write_file(
 
 
 async def _body(request: HttpRequest) -> AsyncIterator[bytes]:
-    """Give the body, which Django has gathered on disk, in chunks."""
-    while chunk := await asyncio.to_thread(request.read, CHUNK):
-        yield chunk
+    """Give the body as it comes in, or from where it was gathered."""
+    incoming: AsyncIterator[bytes] | None = getattr(request, "incoming", None)
+    if incoming is not None:
+        async for piece in incoming:
+            yield piece
+        return
+    while piece := await asyncio.to_thread(request.read, CHUNK):
+        yield piece
 
 
 @router.delete("/sandbox/{sandbox_id}/files", response=DONE)

@@ -65,6 +65,9 @@ TOKEN = "SANDBANK_GUEST_TOKEN"
 TIMED_OUT = 124
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 STREAMS = ("stdout", "stderr", "pty")
+OOM_COUNTER = "/sys/fs/cgroup/memory.events"
+if not os.path.exists(OOM_COUNTER):
+    OOM_COUNTER = "/sys/fs/cgroup/memory/memory.oom_control"
 
 
 class Refusal(Exception):
@@ -487,11 +490,9 @@ def first_number(*paths):
 
 
 def oom_kills():
-    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
-        for line in read_text(path).splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
+    """How often the kernel killed for want of memory here: the last line says so."""
+    last = read_text(OOM_COUNTER).rpartition("oom_kill ")[2].split()
+    return int(last[0]) if last and last[0].isdigit() else 0
 
 
 def cpu_seconds():
@@ -1231,13 +1232,13 @@ class Guest:
         return Body(channel, (script_size or 0) + (stdin_size or 0), start)
 
     def start(self, channel, arguments, script, stdin):
+        self.forget(arguments.get("forget") or ())
         self.make_room()
         process = Process(self, arguments, script, stdin)
         self.processes[process.id] = process
         if not arguments.get("attach", True):
             channel.reply({"pid": process.pid})
             return None
-        channel.head({"pid": process.pid})
         return Viewer(channel, process, 0, int(arguments.get("credit", WINDOW)))
 
     def make_room(self):
@@ -1291,13 +1292,17 @@ class Guest:
         self.spawn_task(kill_tree(self, process), lambda: channel.reply({}))
 
     def do_forget(self, channel, arguments):
-        process = self.processes.get(arguments["id"])
-        if process is not None and process.exit is not None:
-            process.forgotten = True
-            process.ring = Ring()
-            if not process.outputs:
-                del self.processes[process.id]
+        self.forget(arguments["ids"])
         channel.reply({})
+
+    def forget(self, ids):
+        """Drop processes whose end is on record. Output of their children is read on, and lost."""
+        for process in [self.processes.get(name) for name in ids]:
+            if process is not None and process.exit is not None:
+                process.forgotten = True
+                process.ring = Ring()
+                if not process.outputs:
+                    del self.processes[process.id]
 
     def do_processes(self, channel, arguments):
         known = [p.info() for p in self.processes.values() if not p.forgotten]

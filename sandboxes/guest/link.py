@@ -30,6 +30,7 @@ CALL_SECONDS = 30.0
 # No progress for so long on a file that is read or written: the guest is stuck.
 STALL_SECONDS = 60.0
 KILL_SECONDS = 10.0
+FORGET_SECONDS = 0.5
 MAX_ENTRIES = 1000
 MAX_PROCESSES = 2 * agent.MAX_PROCESSES
 
@@ -224,6 +225,9 @@ class Link:
         self._next_channel = 1
         self._greeting: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
+        # Processes whose end is on record, and the guest does not know yet.
+        self._recorded: list[str] = []
+        self._flushing: asyncio.Future[None] | None = None
         self.closed = False
         self.agent_info: dict[str, Any] = {}
 
@@ -344,8 +348,13 @@ class Link:
     # Processes.
 
     async def start(self, spec: StartSpec, *, attach: bool = True) -> Attachment:
-        """Start a process; it goes on whatever becomes of this link."""
+        """Start a process; it goes on whatever becomes of this link.
+
+        If one attaches, a refusal comes with the output: the answer is not waited for here.
+        """
         arguments, body = _start_arguments(spec)
+        if self._recorded:
+            arguments["forget"], self._recorded = self._recorded, []
         try:
             async with asyncio.timeout(STALL_SECONDS):
                 channel = await self._request("start", {**arguments, "attach": attach})
@@ -353,7 +362,8 @@ class Link:
                     for part in body:
                         await channel.send(part)
                     await self.send(agent.END, channel.number)
-                await channel.answer(agent.HEAD if attach else agent.REPLY)
+                if not attach:
+                    await channel.answer(agent.REPLY)
         except TimeoutError:
             raise LinkLost("the sandbox did not start the process in time") from None
         return Attachment(self, channel)
@@ -390,13 +400,19 @@ class Link:
         await self._call("kill", KILL_SECONDS, id=process_id)
 
     async def forget(self, process_id: str) -> None:
-        """Tell the guest that the end of a process is on record. Waits for no answer."""
-        number = self._next_channel
-        self._next_channel = number % 0xFFFFFFFF + 1
-        self._channels[number] = None
-        await self.send(
-            agent.REQUEST, number, agent.encode({"op": "forget", "id": process_id})
-        )
+        """Tell the guest that the end of a process is on record: soon, or with the next start."""
+        self._recorded.append(process_id)
+        if len(self._recorded) == 1:
+            asyncio.get_running_loop().call_later(FORGET_SECONDS, self._flush_forgotten)
+
+    def _flush_forgotten(self) -> None:
+        if self._recorded and not self.closed:
+            ids, self._recorded = self._recorded, []
+            self._flushing = asyncio.ensure_future(self._call_quietly("forget", ids=ids))
+
+    async def _call_quietly(self, op: str, **arguments: Any) -> None:
+        with suppress(GuestError):
+            await self._call(op, **arguments)
 
     async def processes(self) -> list[ProcessInfo]:
         found = (await self._call("processes")).get("processes")

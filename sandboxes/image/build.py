@@ -17,13 +17,15 @@ import signal
 import tarfile
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
-from sandboxes.engine.base import Engine, EngineError, EngineUnavailable, Image, ImageNotFound
+from sandboxes.engine.base import EngineError, EngineUnavailable, Image, ImageNotFound
 
-Report = Callable[[str], None]
+type Report = Callable[[str], None]
+
 
 FOLDER = Path(__file__).parent
 RECIPE = ("Dockerfile", "bootstrap.sh", "packages.txt", "setup.sh")
@@ -41,6 +43,20 @@ Either let the engine reach a registry that has {base} and start again,
 or install mmdebstrap first (on Debian and Ubuntu: apt-get install mmdebstrap)."""
 
 
+class ImageStore(Protocol):
+    """What is needed of an engine here."""
+
+    async def image(self, name: str) -> Image: ...
+
+    async def build_image(
+        self, name: str, context: bytes, base: str, labels: Mapping[str, str], report: Report
+    ) -> Image: ...
+
+    async def import_image(
+        self, name: str, archive: AsyncIterator[bytes], labels: Mapping[str, str]
+    ) -> Image: ...
+
+
 @cache
 def default_image_name() -> str:
     """Return the name and tag of the image that the recipe beside this file makes."""
@@ -51,7 +67,7 @@ def default_image_name() -> str:
     return f"{REPOSITORY}:{recipe.hexdigest()[:12]}"
 
 
-async def ensure_image(engine: Engine, report: Report) -> Image:
+async def ensure_image(engine: ImageStore, report: Report) -> Image:
     """Return the default image, made first if the engine lacks it. Says how that goes."""
     name = default_image_name()
     with contextlib.suppress(ImageNotFound):
@@ -65,7 +81,7 @@ async def ensure_image(engine: Engine, report: Report) -> Image:
     return image
 
 
-async def _from_registry(engine: Engine, name: str, report: Report) -> Image:
+async def _from_registry(engine: ImageStore, name: str, report: Report) -> Image:
     """Build the Dockerfile. Raises ImageNotFound where that cannot be done."""
     try:
         return await engine.build_image(name, _context(), _base(), _labels(name), report)

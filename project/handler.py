@@ -1,0 +1,119 @@
+"""Django for the requests of the API: async all the way down.
+
+Django's own handler gives every request a thread, and sends signals through it, for the sync
+code that a site may have. The API has none: its database work runs in project/database.py. What
+is left out here is half of what an exec would cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from io import BytesIO
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from project.body_limit import FILES, Receive, Scope, Send
+from project.envelope import error_response
+from project.middleware import API
+
+# A body up to this is held in memory, a larger one on disk.
+IN_MEMORY_BYTES = 1024 * 1024
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its answer was complete."""
+
+
+class ApiRequest(ASGIRequest):
+    """A request whose body may still be on its way."""
+
+    incoming: AsyncIterator[bytes] | None = None
+
+
+class Handler(ASGIHandler):
+    """Serves pages as Django does, and the API without Django's threads."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].startswith(API):
+            await super().__call__(scope, receive, send)
+            return
+        with contextlib.suppress(ClientGone):
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        set_script_prefix(scope.get("root_path", ""))
+        streamed = scope["method"] == "PUT" and FILES.search(scope["path"]) is not None
+        body: IO[bytes] = BytesIO() if streamed else await _gather(receive)
+        try:
+            request = ApiRequest(scope, body)
+        except (UnicodeDecodeError, RequestDataTooBig):
+            await self.send_response(error_response(400, "the request cannot be read"), send)
+            return
+        if streamed:
+            request.incoming = _stream(receive)
+            await self._answer(request, send)
+        else:
+            await self._answer_or_cancel(request, receive, send)
+        body.close()
+
+    async def _answer(self, request: ApiRequest, send: Send) -> None:
+        response: HttpResponseBase = await self.get_response_async(request)
+        await self.send_response(response, send)
+
+    async def _answer_or_cancel(self, request: ApiRequest, receive: Receive, send: Send) -> None:
+        """Answer, unless the client goes away first: then what it asked for is cancelled."""
+        answering = asyncio.ensure_future(self._answer(request, send))
+        leaving = asyncio.ensure_future(_wait_for_disconnect(receive))
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not answering.done():
+                answering.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+        if answering.cancelled():
+            raise ClientGone
+        answering.result()
+
+
+async def _gather(receive: Receive) -> IO[bytes]:
+    """Read a body whole, to memory or to disk."""
+    body = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, mode="w+b")  # noqa: SIM115
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            body.close()
+            raise ClientGone
+        piece = message.get("body", b"")
+        if body.tell() + len(piece) > IN_MEMORY_BYTES:
+            await asyncio.to_thread(body.write, piece)
+        elif piece:
+            body.write(piece)
+        more = message.get("more_body", False)
+    body.seek(0)
+    return body
+
+
+async def _stream(receive: Receive) -> AsyncIterator[bytes]:
+    """Give a body piece by piece, as the client sends it."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if message.get("body"):
+            yield message["body"]
+        more = message.get("more_body", False)
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
