@@ -100,7 +100,7 @@ def body_too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse
 
 @api.exception_handler(Exception)
 def our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
-    logger.exception("%s %s failed", request.method, request.path)
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
     return error_response(
         500, f"Sandbank failed; its log has the reason under request {request_id.current()}"
     )
@@ -173,13 +173,18 @@ DONE: dict[Any, Any] = {200: Done, PROBLEMS: Problem}
 
 def ok(data: Any = None, *, status: int = 200, message: str = "") -> HttpResponse:
     """Answer with success. `data` is anything pydantic can write, None for nothing to tell."""
-    body = {"code": 0, "msg": message} if data is None else {"code": 0, "data": data, "msg": message}
+    body = (
+        {"code": 0, "msg": message} if data is None else {"code": 0, "data": data, "msg": message}
+    )
     return HttpResponse(to_json(body), status=status, content_type=CONTENT_TYPE)
 
 
 def page[M, T](found: Page[M], shape: Callable[[M], T]) -> HttpResponse:
     """Answer with one page of a list, each row in its shape on the wire."""
-    data: dict[str, Any] = {"items": [shape(row) for row in found.items], "has_more": found.has_more}
+    data: dict[str, Any] = {
+        "items": [shape(row) for row in found.items],
+        "has_more": found.has_more,
+    }
     if found.next_cursor is not None:
         data["next_cursor"] = found.next_cursor
     return ok(data)

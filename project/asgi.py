@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")

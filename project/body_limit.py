@@ -7,7 +7,7 @@ the bound stands in front: a size for each kind of address, and nothing large wi
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
@@ -15,14 +15,15 @@ from django.http import JsonResponse
 
 from project import database, keys
 from project.api import bearer_token
-from project.envelope import error_response
+from project.envelope import API, error_response
 from project.errors import Refused, TooLarge, Unauthorized
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Django, channels and the server each have stricter types of their own for the same things.
+type Scope = dict[str, Any]
+type Message = Any
+type Receive = Callable[[], Awaitable[Message]]
+type Send = Callable[[Message], Awaitable[None]]
+type App = Callable[[Any, Any, Any], Awaitable[None]]
 
 MIB = 2**20
 # A form, or the JSON of an ordinary call.
@@ -43,7 +44,7 @@ def limit_for(method: str, path: str) -> int:
         return int(settings.ARTIFACT_MAX_UPLOAD_BYTES) + MULTIPART_MARGIN
     if method == "PUT" and FILES.match(path):
         return int(settings.TRANSFER_MAX_BYTES)
-    if path.startswith("/api/"):
+    if path.startswith(API):
         return int(settings.API_MAX_BODY_BYTES)
     return SMALL
 
@@ -65,14 +66,15 @@ class BodyLimit:
             started = True
             await send(message)
 
+        limit = limit_for(scope["method"], scope["path"])
+        body = _Counted(receive, limit)
         try:
-            limit = limit_for(scope["method"], scope["path"])
             await self._admit(scope, limit)
-            await self.app(scope, _Counted(receive, limit), send_and_note)
+            await self.app(scope, body, send_and_note)
         except Refused as refusal:
             if started:
                 raise
-            await _drain(receive)
+            await body.drain()
             await _answer(send, error_response(refusal.status, refusal.message, refusal.tag))
 
     async def _admit(self, scope: Scope, limit: int) -> None:
@@ -83,7 +85,7 @@ class BodyLimit:
         chunked = b"transfer-encoding" in headers
         if not chunked and (not announced.isdigit() or int(announced) <= SMALL):
             return
-        if scope["path"].startswith("/api/"):
+        if scope["path"].startswith(API):
             token = bearer_token(headers.get(b"authorization", b"").decode("latin-1"))
             if await database.read(keys.find_key, token) is None:
                 raise Unauthorized("Unauthorized: this API key is unknown or was revoked")
@@ -96,27 +98,29 @@ class _Counted:
         self.receive = receive
         self.limit = limit
         self.taken = 0
+        self.more = True
 
     async def __call__(self) -> Message:
+        message = await self._next()
+        if self.taken > self.limit:
+            raise _over(self.limit)
+        return message
+
+    async def drain(self) -> None:
+        """Take what is still on its way, and drop it."""
+        until = self.taken + DRAIN
+        while self.more and self.taken <= until:
+            await self._next()
+
+    async def _next(self) -> Message:
         message = await self.receive()
-        if message["type"] == "http.request":
-            self.taken += len(message.get("body", b""))
-            if self.taken > self.limit:
-                raise _over(self.limit)
+        self.taken += len(message.get("body", b""))
+        self.more = bool(message.get("more_body"))
         return message
 
 
 def _over(limit: int) -> TooLarge:
     return TooLarge(f"the body is over the limit of {limit / MIB:g} MiB for this address")
-
-
-async def _drain(receive: Receive) -> None:
-    dropped = 0
-    while dropped <= DRAIN:
-        message = await receive()
-        dropped += len(message.get("body", b""))
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return
 
 
 async def _answer(send: Send, response: JsonResponse) -> None:

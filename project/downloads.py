@@ -6,18 +6,19 @@ RFC 9110, sections 13 and 14. One range at a time; several are answered with the
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header, parse_etags
 
 from project.envelope import error_response
 
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
-type Opener = Callable[[int, int], Awaitable[AsyncIterator[bytes]]]
+type Opener = Callable[[int, int], Awaitable[AsyncGenerator[bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ async def respond(request: HttpRequest, download: Download) -> HttpResponse | St
     return _with_headers(answer, download, quoted)
 
 
-async def _closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async with aclosing(chunks) as stream:  # type: ignore[type-var]
+async def _closing(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async with aclosing(chunks) as stream:
         async for chunk in stream:
             yield chunk
 
@@ -76,9 +77,7 @@ def _parse_range(header: str, size: int) -> tuple[int, int] | None:
     return int(first), min(int(last) + 1, size) if last else size
 
 
-def _with_headers[R: (HttpResponse, StreamingHttpResponse)](
-    response: R, download: Download, etag: str
-) -> R:
+def _with_headers[R: HttpResponseBase](response: R, download: Download, etag: str) -> R:
     response["ETag"] = etag
     response["Accept-Ranges"] = "bytes"
     response["Content-Type"] = download.content_type

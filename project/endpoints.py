@@ -73,9 +73,7 @@ async def list_users(request: ApiRequest, query: Query[UserQuery]) -> HttpRespon
         users = EndUser.objects.filter(project=request.auth.project)
         if not query.limit:
             return Page(list(users), None)
-        return page_of(
-            users, limit=query.limit, cursor=query.cursor, newest_first=query.time_desc
-        )
+        return page_of(users, limit=query.limit, cursor=query.cursor, newest_first=query.time_desc)
 
     return page(await database.read(find), user_out)
 
@@ -83,7 +81,7 @@ async def list_users(request: ApiRequest, query: Query[UserQuery]) -> HttpRespon
 @router.get("/user/{path:identifier}/resources", response=answers(Resources))
 async def count_resources(request: ApiRequest, identifier: Text) -> HttpResponse:
     def count() -> int:
-        return find_user(request.auth.project, identifier).disks.count()
+        return int(find_user(request.auth.project, identifier).disks.count())
 
     disks = await database.read(count)
     return ok(Resources(counts=Counts(sessions_count=0, disks_count=disks, skills_count=0)))
@@ -99,7 +97,9 @@ async def delete_user(request: ApiRequest, identifier: Text) -> HttpResponse:
 
 @router.get("/project/configs", response=answers(dict[str, Any]))
 async def get_configs(request: ApiRequest) -> HttpResponse:
-    return ok({**request.auth.project.configs, "encryption_enabled": False}, message="ok")
+    # The key may have been remembered with its project as it was before.
+    project = await database.read(Project.objects.get, pk=request.auth.project_id)
+    return ok({**project.configs, "encryption_enabled": False}, message="ok")
 
 
 @router.patch("/project/configs", response=answers(dict[str, Any]))
@@ -112,7 +112,7 @@ async def patch_configs(request: ApiRequest) -> HttpResponse:
         merged = {**project.configs, **changes}
         project.configs = {key: value for key, value in merged.items() if value is not None}
         project.save(update_fields=["configs"])
-        return project.configs
+        return dict(project.configs)
 
     return ok(await database.write(transaction.atomic(merge)))
 

@@ -12,6 +12,8 @@ from typing import Literal
 from django.http import JsonResponse
 from ninja import Schema
 
+# Every address of the API starts so.
+API = "/api/"
 CONTENT_TYPE = "application/json; charset=utf-8"
 
 

@@ -16,12 +16,13 @@ from typing import IO, Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.core.handlers.exception import convert_exception_to_response
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from project.body_limit import FILES, Receive, Scope, Send
-from project.envelope import error_response
-from project.middleware import API
+from project.envelope import API, error_response
+from project.middleware import ApiErrorMiddleware, RequestIdMiddleware
 
 # A body up to this is held in memory, a larger one on disk.
 IN_MEMORY_BYTES = 1024 * 1024
@@ -37,13 +38,17 @@ class ApiRequest(ASGIRequest):
     incoming: AsyncIterator[bytes] | None = None
 
 
-class Handler(ASGIHandler):
-    """Serves pages as Django does, and the API without Django's threads."""
+class ApiHandler(ASGIHandler):
+    """Serves the API without Django's threads and signals, and without the middleware of pages."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].startswith(API):
-            await super().__call__(scope, receive, send)
-            return
+    def load_middleware(self, is_async: bool = True) -> None:
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        answer: Any = convert_exception_to_response(self._get_response_async)  # type: ignore[attr-defined]
+        self._middleware_chain = RequestIdMiddleware(ApiErrorMiddleware(answer))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         with contextlib.suppress(ClientGone):
             await self._serve(scope, receive, send)
 
@@ -117,3 +122,15 @@ async def _stream(receive: Receive) -> AsyncIterator[bytes]:
 async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+class Handler:
+    """Gives pages to Django's own handler, and the API to the lean one."""
+
+    def __init__(self) -> None:
+        self.pages = ASGIHandler()
+        self.api = ApiHandler()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        handler = self.api if scope["path"].startswith(API) else self.pages
+        await handler(scope, receive, send)

@@ -22,7 +22,11 @@ ABANDONED = timedelta(seconds=90)
 
 
 async def once(
-    project: Project, route: str, key: str, request: str, make: Callable[[], Awaitable[HttpResponse]]
+    project: Project,
+    route: str,
+    key: str,
+    request: str,
+    make: Callable[[], Awaitable[HttpResponse]],
 ) -> HttpResponse:
     """Answer with what `make` makes, or with what it made for the same key before.
 

@@ -48,10 +48,14 @@ def decode_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
     """Return the position a cursor stands for. Raises Invalid for anything else."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        nanoseconds, _, row_id = base64.b64decode(padded, b"-_", validate=True).decode().partition("|")
+        nanoseconds, _, row_id = (
+            base64.b64decode(padded, b"-_", validate=True).decode().partition("|")
+        )
         return EPOCH + timedelta(microseconds=int(nanoseconds) // 1000), uuid.UUID(row_id)
     except (binascii.Error, ValueError, OverflowError) as error:
-        raise Invalid("invalid cursor: pass the next_cursor of an earlier page", tag="invalid_cursor") from error
+        raise Invalid(
+            "invalid cursor: pass the next_cursor of an earlier page", tag="invalid_cursor"
+        ) from error
 
 
 def page_of[M: Model](

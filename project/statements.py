@@ -42,7 +42,7 @@ def update(model: type[Model], changes: Mapping[str, Any], **where: Any) -> int:
 @cache
 def _field(model: type[Model], name: str) -> Field[Any, Any]:
     field = model._meta.get_field(name)
-    assert isinstance(field, Field)  # noqa: S101
+    assert isinstance(field, Field)
     return field
 
 

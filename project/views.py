@@ -5,8 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.defaults import page_not_found
 
-from project.envelope import CONTENT_TYPE, error_response
-from project.middleware import API
+from project.envelope import API, CONTENT_TYPE, error_response
 
 
 async def health(request: HttpRequest) -> HttpResponse:

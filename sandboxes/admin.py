@@ -15,7 +15,16 @@ from sandboxes.models import Command, GeneratedFile, Installation, Sandbox
 
 @admin.register(Sandbox)
 class SandboxAdmin(ReadOnly):
-    list_display = ("id", "name", "project", "status", "reason", "image", "created_at", "expires_at")
+    list_display = (
+        "id",
+        "name",
+        "project",
+        "status",
+        "reason",
+        "image",
+        "created_at",
+        "expires_at",
+    )
     list_filter = ("status", "reason", "project")
     search_fields = ("id", "name")
     date_hierarchy = "created_at"
@@ -37,7 +46,15 @@ class SandboxAdmin(ReadOnly):
 
 @admin.register(Command)
 class CommandAdmin(ReadOnly):
-    list_display = ("command", "sandbox", "kind", "status", "exit_code", "created_at", "duration_ms")
+    list_display = (
+        "command",
+        "sandbox",
+        "kind",
+        "status",
+        "exit_code",
+        "created_at",
+        "duration_ms",
+    )
     list_filter = ("status", "kind")
     search_fields = ("sandbox__id", "command")
 

@@ -10,7 +10,7 @@ import asyncio
 import codecs
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -73,7 +73,9 @@ def seconds_for(timeout: float | None) -> float:
     if timeout is None:
         return float(settings.COMMAND_SECONDS)
     if not 0 < timeout <= settings.COMMAND_MAX_SECONDS:
-        raise Invalid(f"timeout: must be above 0, and {settings.COMMAND_MAX_SECONDS:g} seconds at most")
+        raise Invalid(
+            f"timeout: must be above 0, and {settings.COMMAND_MAX_SECONDS:g} seconds at most"
+        )
     return timeout
 
 
@@ -128,7 +130,7 @@ class Execution:
         )
         return cls(sandbox, row, request)
 
-    async def output(self) -> AsyncIterator[OutputChunk]:
+    async def output(self) -> AsyncGenerator[OutputChunk]:
         """Start the command and give what it says until it has ended and its row is finished."""
         try:
             async with asyncio.timeout(self.seconds + BACKSTOP_SECONDS):
@@ -146,7 +148,7 @@ class Execution:
             raise
         await self._finish()
 
-    async def _followed(self) -> AsyncIterator[OutputChunk]:
+    async def _followed(self) -> AsyncGenerator[OutputChunk]:
         """Give the output over as many links as it takes."""
         for _ in range(RECONNECTS):
             try:
@@ -196,7 +198,7 @@ class Execution:
         )
 
     async def _finish(self) -> None:
-        assert self.end is not None  # noqa: S101  (output() has ended)
+        assert self.end is not None
         await database.note(
             history.finish,
             self.row,
@@ -245,7 +247,7 @@ class Execution:
     def result(self, stdout: bytes | bytearray, stderr: bytes | bytearray) -> CommandResult:
         """Return the result of an ended command, with notes on what is not to be seen."""
         end = self.end
-        assert end is not None  # noqa: S101
+        assert end is not None
         said = stdout.decode(errors="replace") + _left_out(end.stdout_bytes, len(stdout))
         complained = stderr.decode(errors="replace") + _left_out(end.stderr_bytes, len(stderr))
         if end.timed_out:
@@ -288,10 +290,11 @@ async def forget(sandbox: Sandbox, process_id: str) -> None:
         logger.debug("the guest of %s was not told to forget", sandbox.id, exc_info=True)
 
 
-async def stream(execution: Execution) -> AsyncIterator[tuple[str, str]]:
+async def stream(execution: Execution) -> AsyncGenerator[tuple[str, str]]:
     """Give the output of a command as (stream, text), as it comes. Text is never cut in a letter."""
     decoders = {
-        name: codecs.getincrementaldecoder("utf-8")(errors="replace") for name in ("stdout", "stderr")
+        name: codecs.getincrementaldecoder("utf-8")(errors="replace")
+        for name in ("stdout", "stderr")
     }
     async for chunk in execution.output():
         name = "stderr" if chunk.stream == "stderr" else "stdout"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 
 from project.errors import Invalid
@@ -39,16 +39,16 @@ async def listing(
 
 async def read(
     sandbox: Sandbox, path: str, start: int = 0, end: int | None = None
-) -> tuple[FileStat, AsyncIterator[bytes]]:
+) -> tuple[FileStat, AsyncGenerator[bytes]]:
     """Open a file. Return what it is and its bytes from start up to end, as a stream."""
     async with guests.linked(sandbox) as link:
         header, chunks = await link.read(checked(path), start=start, end=end)
     return header, _translated(chunks)
 
 
-async def _translated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _translated(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     with guests.refusals():
-        async with aclosing(chunks) as stream:  # type: ignore[type-var]
+        async with aclosing(chunks) as stream:
             async for chunk in stream:
                 yield chunk
 

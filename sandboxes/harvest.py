@@ -88,7 +88,9 @@ async def _close_ended(
     return finished
 
 
-async def _read_all(link: Link, process_id: str) -> tuple[dict[str, history.StreamKeeper], ProcessExit]:
+async def _read_all(
+    link: Link, process_id: str
+) -> tuple[dict[str, history.StreamKeeper], ProcessExit]:
     """Read what the guest's ring still holds of an ended process."""
     kept = {"stdout": history.StreamKeeper(), "stderr": history.StreamKeeper()}
     async with asyncio.timeout(READ_SECONDS):

@@ -133,8 +133,8 @@ def finish(
     *,
     status: CommandStatus,
     end: ProcessExit | None = None,
-    stdout: Kept = Kept(),  # noqa: B008  (frozen)
-    stderr: Kept = Kept(),  # noqa: B008
+    stdout: Kept = Kept(),
+    stderr: Kept = Kept(),
     detail: str = "",
     renews: bool = True,
 ) -> bool:

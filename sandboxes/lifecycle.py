@@ -49,9 +49,7 @@ def installation_id() -> str:
     return str(Installation.objects.get_or_create(only=True)[0].id)
 
 
-def move(
-    sandbox_id: uuid.UUID, *, within: Collection[str], to: Status, **changes: Any
-) -> bool:
+def move(sandbox_id: uuid.UUID, *, within: Collection[str], to: Status, **changes: Any) -> bool:
     """Move a sandbox to another state if it is in one of these; True if we did. Writes."""
     changes.setdefault("updated_at", timezone.now())
     moved = Sandbox.objects.filter(pk=sandbox_id, status__in=within).update(status=to, **changes)
@@ -133,8 +131,12 @@ async def _boot(sandbox: Sandbox) -> Sandbox:
                 deadline = guest_deadline(sandbox.expires_at)
                 await link.deadline((deadline - timezone.now()).total_seconds())
     except (Refused, TimeoutError) as error:
-        refusal = error if isinstance(error, Refused) else Unavailable(
-            f"the sandbox did not start within {settings.SANDBOX_CREATE_SECONDS:g} seconds"
+        refusal = (
+            error
+            if isinstance(error, Refused)
+            else Unavailable(
+                f"the sandbox did not start within {settings.SANDBOX_CREATE_SECONDS:g} seconds"
+            )
         )
         await _give_up(sandbox, refusal.message)
         raise refusal from error
@@ -147,7 +149,11 @@ async def _boot(sandbox: Sandbox) -> Sandbox:
         guest_deadline_at=deadline,
         updated_at=now,
     ):
-        sandbox.status, sandbox.guest_deadline_at, sandbox.updated_at = Status.RUNNING, deadline, now
+        sandbox.status, sandbox.guest_deadline_at, sandbox.updated_at = (
+            Status.RUNNING,
+            deadline,
+            now,
+        )
         return sandbox
     await remove_box(sandbox)
     await database.read(sandbox.refresh_from_db)

@@ -146,9 +146,7 @@ class Command(models.Model):
     cwd = models.TextField(blank=True)
     requested_by = models.CharField(max_length=200, blank=True)
 
-    status = models.CharField(
-        max_length=10, choices=CommandStatus, default=CommandStatus.RUNNING
-    )
+    status = models.CharField(max_length=10, choices=CommandStatus, default=CommandStatus.RUNNING)
     exit_code = models.IntegerField(null=True)
     out_of_memory = models.BooleanField(default=False)
     truncated = models.BooleanField(default=False)
@@ -187,9 +185,7 @@ class Command(models.Model):
 class GeneratedFile(models.Model):
     """A file that was copied from a sandbox to a disk."""
 
-    sandbox = models.ForeignKey(
-        Sandbox, on_delete=models.CASCADE, related_name="generated_files"
-    )
+    sandbox = models.ForeignKey(Sandbox, on_delete=models.CASCADE, related_name="generated_files")
     path = models.TextField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

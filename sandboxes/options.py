@@ -75,13 +75,15 @@ def lifetime(timeout: int | str | None) -> int | None:
     if isinstance(timeout, str):
         raise Invalid('timeout: must be a number of seconds, or "never"')
     return int(
-        _within("timeout", timeout, settings.SANDBOX_SECONDS, MIN_SECONDS, settings.SANDBOX_MAX_SECONDS)
+        _within(
+            "timeout", timeout, settings.SANDBOX_SECONDS, MIN_SECONDS, settings.SANDBOX_MAX_SECONDS
+        )
     )
 
 
 def _within[N: (int, float)](name: str, wanted: N | None, default: N, least: N, most: N) -> N:
     value = default if wanted is None else wanted
-    if value != value or value < least:  # noqa: PLR0124  (not a number)
+    if value != value or value < least:
         raise Invalid(f"{name}: must be {least} at least")
     if value > most:
         raise Invalid(f"{name}: at most {most} is allowed here")
@@ -90,17 +92,16 @@ def _within[N: (int, float)](name: str, wanted: N | None, default: N, least: N, 
 
 def _memory_for(wish: NewSandbox) -> int:
     """A larger workspace brings the memory it needs, unless the caller said how much."""
-    default = settings.SANDBOX_MEMORY_BYTES
+    default: int = settings.SANDBOX_MEMORY_BYTES
+    most: int = settings.SANDBOX_MAX_MEMORY_BYTES
     if wish.memory is None and wish.workspace_size is not None:
         default = max(default, 2 * (wish.workspace_size + SCRATCH_BYTES))
-        if default > settings.SANDBOX_MAX_MEMORY_BYTES:
+        if default > most:
             raise Invalid(
                 f"workspace_size: its files live in memory, twice as much of which is needed;"
-                f" at most {settings.SANDBOX_MAX_MEMORY_BYTES} is allowed here"
+                f" at most {most} is allowed here"
             )
-    return _within(
-        "memory", wish.memory, default, profile.LEAST_MEMORY, settings.SANDBOX_MAX_MEMORY_BYTES
-    )
+    return _within("memory", wish.memory, default, profile.LEAST_MEMORY, most)
 
 
 def _workspace_for(wish: NewSandbox, memory: int) -> int:
@@ -108,7 +109,7 @@ def _workspace_for(wish: NewSandbox, memory: int) -> int:
     largest = memory // 2 - profile.LEAST_SCRATCH_BYTES
     if wish.workspace_size is None:
         return int(min(settings.SANDBOX_WORKSPACE_BYTES, memory // 2 - memory // 8))
-    workspace = _within(
+    workspace: int = _within(
         "workspace_size",
         wish.workspace_size,
         settings.SANDBOX_WORKSPACE_BYTES,

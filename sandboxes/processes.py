@@ -101,7 +101,9 @@ async def listing(sandbox: Sandbox) -> list[Process]:
     return [Process(row, known.get(row.process_id)) for row in rows]
 
 
-async def find(project: Project, sandbox_id: uuid.UUID, process_id: uuid.UUID) -> tuple[Sandbox, Command]:
+async def find(
+    project: Project, sandbox_id: uuid.UUID, process_id: uuid.UUID
+) -> tuple[Sandbox, Command]:
     """Return a process of a project's sandbox. Raises NotFound."""
 
     def look() -> tuple[Sandbox, Command]:

@@ -51,10 +51,7 @@ async def reconcile() -> int:
     concluded from silence.
     """
     instance = await database.write(lifecycle.installation_id)
-    boxes = {
-        box.name: box
-        for box in await get_engine().list({lifecycle.LABEL_INSTANCE: instance})
-    }
+    boxes = {box.name: box for box in await get_engine().list({lifecycle.LABEL_INSTANCE: instance})}
     rows = await database.read(_rows_for, set(boxes))
     healed = 0
     for sandbox in rows:
@@ -63,7 +60,9 @@ async def reconcile() -> int:
         except (Refused, EngineError) as error:
             logger.warning("sandbox %s could not be healed now: %s", sandbox.id, error)
     known = {sandbox.box_name for sandbox in rows}
-    return healed + await _remove_strangers([box for box in boxes.values() if box.name not in known])
+    return healed + await _remove_strangers(
+        [box for box in boxes.values() if box.name not in known]
+    )
 
 
 def _rows_for(box_names: set[str]) -> list[Sandbox]:

@@ -129,9 +129,7 @@ async def expire() -> None:
     """End the sandboxes whose time is over. A command that is waited for keeps its sandbox."""
 
     def due() -> list[Sandbox]:
-        return list(
-            overdue().exclude(status=Status.CREATING).order_by("expires_at")[:MAX_EXPIRED]
-        )
+        return list(overdue().exclude(status=Status.CREATING).order_by("expires_at")[:MAX_EXPIRED])
 
     async def end(sandbox: Sandbox) -> None:
         await lifecycle.kill(sandbox, reason=Reason.EXPIRED, by="Sandbank")
@@ -181,9 +179,7 @@ async def _renew_deadline(sandbox: Sandbox) -> None:
     await database.write(lambda: rows.update(guest_deadline_at=deadline))
 
 
-async def _each(
-    sandboxes: list[Sandbox], work: Callable[[Sandbox], Awaitable[object]]
-) -> None:
+async def _each(sandboxes: list[Sandbox], work: Callable[[Sandbox], Awaitable[object]]) -> None:
     """Do work for each sandbox, a few at a time; one that fails is logged and left for later."""
     places = asyncio.Semaphore(PARALLEL)
 

@@ -11,9 +11,10 @@ import json
 import os
 from typing import Any
 
+import httpx
 import pytest
-from django.test import AsyncClient
 
+from project.asgi import application
 from project.keys import create_key
 from project.models import Project
 
@@ -31,22 +32,23 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 class Api:
-    """Speaks to the API as a client does, in process: no server, no socket."""
+    """Speaks to the whole application as a client does, in process: no server, no socket."""
 
     def __init__(self, token: str) -> None:
-        self.token = token
-        self.client = AsyncClient()
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(application, raise_app_exceptions=False),
+            base_url="http://localhost/api/v1",
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+        )
 
     async def request(self, method: str, path: str, body: Any = None, **extra: Any) -> Any:
-        headers = {"Authorization": f"Bearer {self.token}", **extra.pop("headers", {})}
         if body is not None:
-            extra.setdefault("content_type", "application/json")
-            extra["data"] = body if isinstance(body, str | bytes) else json.dumps(body)
-        send = getattr(self.client, method.lower())
-        return await send(f"/api/v1{path}", headers=headers, **extra)
+            extra["content"] = body if isinstance(body, str | bytes) else json.dumps(body)
+            extra.setdefault("headers", {}).setdefault("Content-Type", "application/json")
+        return await self.client.request(method, path, **extra)
 
     async def get(self, path: str, query: dict[str, Any] | None = None, **extra: Any) -> Any:
-        return await self.request("GET", path, query_params=query or {}, **extra)
+        return await self.request("GET", path, params=query, **extra)
 
     async def post(self, path: str, body: Any = None, **extra: Any) -> Any:
         return await self.request("POST", path, body, **extra)
@@ -58,7 +60,7 @@ class Api:
         return await self.request("PATCH", path, body, **extra)
 
     async def delete(self, path: str, query: dict[str, Any] | None = None, **extra: Any) -> Any:
-        return await self.request("DELETE", path, query_params=query or {}, **extra)
+        return await self.request("DELETE", path, params=query, **extra)
 
 
 @pytest.fixture

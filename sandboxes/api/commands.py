@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -129,7 +129,7 @@ async def exec_command(
     return response
 
 
-async def _events(running: Execution) -> AsyncIterator[bytes]:
+async def _events(running: Execution) -> AsyncGenerator[bytes]:
     try:
         async with aclosing(execution.stream(running)) as spoken:
             async for name, text in spoken:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router, Schema
@@ -99,9 +99,7 @@ async def stat_file(request: ApiRequest, sandbox_id: Id, query: Query[PathQuery]
 async def list_files(request: ApiRequest, sandbox_id: Id, query: Query[ListQuery]) -> HttpResponse:
     """List a folder, sorted by name."""
     sandbox = await running_sandbox(request.auth.project, sandbox_id)
-    entries, after = await files.listing(
-        sandbox, query.path, after=query.after, limit=query.limit
-    )
+    entries, after = await files.listing(sandbox, query.path, after=query.after, limit=query.limit)
     items = [file_out(entry) for entry in entries]
     return ok({"items": items, "has_more": after is not None, "next_after": after})
 
@@ -114,7 +112,7 @@ async def read_file(
     sandbox = await running_sandbox(request.auth.project, sandbox_id)
     stat = await files.stat(sandbox, query.path)
 
-    async def open_file(start: int, end: int) -> AsyncIterator[bytes]:
+    async def open_file(start: int, end: int) -> AsyncGenerator[bytes]:
         now, chunks = await files.read(sandbox, query.path, start, end)
         if now.size != stat.size:
             raise Conflict("the file changes while it is read; try again", tag="changed")
@@ -132,18 +130,16 @@ async def read_file(
 
 
 @router.put("/sandbox/{sandbox_id}/files", response=answers(FileOut))
-async def write_file(
-    request: ApiRequest, sandbox_id: Id, query: Query[WriteQuery]
-) -> HttpResponse:
+async def write_file(request: ApiRequest, sandbox_id: Id, query: Query[WriteQuery]) -> HttpResponse:
     """Write the body of the request to a file, whole or not at all."""
     sandbox = await running_sandbox(request.auth.project, sandbox_id)
     stat = await files.write(sandbox, query.path, _body(request), overwrite=query.overwrite)
     return ok(file_out(stat))
 
 
-async def _body(request: HttpRequest) -> AsyncIterator[bytes]:
+async def _body(request: HttpRequest) -> AsyncGenerator[bytes]:
     """Give the body as it comes in, or from where it was gathered."""
-    incoming: AsyncIterator[bytes] | None = getattr(request, "incoming", None)
+    incoming: AsyncGenerator[bytes] | None = getattr(request, "incoming", None)
     if incoming is not None:
         async for piece in incoming:
             yield piece

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -336,7 +336,9 @@ class Link:
                 await self.send(agent.CANCEL, channel.number)
         self._channels.pop(channel.number, None)
 
-    async def _call(self, op: str, within: float = CALL_SECONDS, **arguments: Any) -> dict[str, Any]:
+    async def _call(
+        self, op: str, within: float = CALL_SECONDS, **arguments: Any
+    ) -> dict[str, Any]:
         """Ask and return the answer. Raises GuestError, or LinkLost if none comes in time."""
         try:
             async with asyncio.timeout(within):
@@ -441,7 +443,7 @@ class Link:
 
     async def read(
         self, path: str, *, start: int = 0, end: int | None = None
-    ) -> tuple[FileStat, AsyncIterator[bytes]]:
+    ) -> tuple[FileStat, AsyncGenerator[bytes]]:
         """Open a file; return what it is and its bytes. Close the iterator to give up."""
         channel = await self._request("read", {"path": path, "start": start, "end": end})
         try:
@@ -452,7 +454,7 @@ class Link:
             raise LinkLost("the sandbox did not open the file in time") from None
         return stat, self._chunks(channel)
 
-    async def _chunks(self, channel: Channel) -> AsyncIterator[bytes]:
+    async def _chunks(self, channel: Channel) -> AsyncGenerator[bytes]:
         consumed = 0
         try:
             while True:
@@ -551,7 +553,7 @@ class Attachment:
         self._channel = channel
         self._exit: ProcessExit | None = None
 
-    async def output(self) -> AsyncIterator[OutputChunk]:
+    async def output(self) -> AsyncGenerator[OutputChunk]:
         """Give the output until the process has ended and everything it said was given."""
         consumed = 0
         while self._exit is None:
@@ -571,7 +573,7 @@ class Attachment:
         """Return how it ended; output that nobody took is dropped."""
         async for _ in self.output():
             pass
-        assert self._exit is not None  # noqa: S101
+        assert self._exit is not None
         return self._exit
 
     async def detach(self) -> None:
@@ -610,7 +612,7 @@ def _start_arguments(spec: StartSpec) -> tuple[dict[str, Any], list[bytes]]:
 
 def _decoded(payload: bytes) -> dict[str, Any]:
     try:
-        return agent.decode(payload)
+        return dict(agent.decode(payload))
     except agent.BrokenFrame as error:
         raise ProtocolError(f"the sandbox sent {error}") from error
 

@@ -26,7 +26,6 @@ from sandboxes.engine.base import EngineError, EngineUnavailable, Image, ImageNo
 
 type Report = Callable[[str], None]
 
-
 FOLDER = Path(__file__).parent
 RECIPE = ("Dockerfile", "bootstrap.sh", "packages.txt", "setup.sh")
 REPOSITORY = "sandbank/sandbox"

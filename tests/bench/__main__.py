@@ -64,9 +64,7 @@ class Bench:
         self.box = f"sandbank-{self.sandbox_id}"
 
     def make_client(self) -> AcontextClient:
-        return AcontextClient(
-            base_url=self.server.api_url, api_key=self.server.token, timeout=600
-        )
+        return AcontextClient(base_url=self.server.api_url, api_key=self.server.token, timeout=600)
 
     def run(self, client: AcontextClient, command: str) -> Any:
         result = client.sandboxes.exec_command(

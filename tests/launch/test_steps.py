@@ -79,6 +79,7 @@ def test_step_that_fails_shows_the_end_of_its_log(tmp_path: Path) -> None:
     assert ended.stderr.startswith("one\ntwo\nThis failed: sh -c")
 
 
+@pytest.mark.slow
 def test_long_step_says_how_far_it_is(tmp_path: Path) -> None:
     ended = step(".make/step", tmp_path / "log", "sh", "-c", "echo unpacking; sleep 5")
     assert ended.stdout == "  4 s: unpacking\n"
@@ -109,11 +110,13 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_venv_is_made_once(checkout: Path) -> None:
     assert "Making a virtual environment" in step(".make/venv", cwd=checkout).stdout
     assert step(".make/venv", cwd=checkout).stdout == ""
 
 
+@pytest.mark.slow
 def test_venv_that_was_interrupted_is_made_anew(checkout: Path) -> None:
     (checkout / ".venv/bin").mkdir(parents=True)
     (checkout / ".venv/bin/python").symlink_to(this_python())
@@ -122,6 +125,7 @@ def test_venv_that_was_interrupted_is_made_anew(checkout: Path) -> None:
     assert not (checkout / ".venv/unfinished").exists()
 
 
+@pytest.mark.slow
 def test_changed_lock_is_installed_into_the_same_venv(checkout: Path) -> None:
     step(".make/venv", cwd=checkout)
     (checkout / ".ci/requirements.txt").write_text("# changed\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import os
 import threading
@@ -36,10 +38,9 @@ def crash_during(server: Server, seconds: float, work: Callable[[], Any]) -> Non
     """Begin some work, kill the server so much later, and start it again."""
 
     def run() -> None:
-        try:
+        # The server goes away under it: that is the point.
+        with contextlib.suppress(httpx.HTTPError):
             work()
-        except httpx.HTTPError:
-            pass  # The server went away under it: that is the point.
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -81,7 +82,7 @@ async def wait_until_true(server: Server) -> None:
         if settled and living == set(boxes):
             return
         assert time.monotonic() < deadline, f"rows {rows}, boxes {list(boxes)}"
-        time.sleep(0.5)
+        await asyncio.sleep(0.5)
 
 
 def create(server: Server) -> str:
@@ -111,7 +112,7 @@ async def test_killed_while_a_command_runs(server: Server) -> None:
     deadline = time.monotonic() + HEAL_SECONDS
     while row.get("status") != "exited":
         assert time.monotonic() < deadline, row
-        time.sleep(0.3)
+        await asyncio.sleep(0.3)
         history = server.request("GET", f"/sandbox/{sandbox_id}/commands").json()
         row = history["data"]["items"][0]
     assert (row["stdout"], row["stderr"]) == ("begun\nended\n", "oh\n")
@@ -195,6 +196,6 @@ async def test_killed_while_a_file_is_put_into_a_sandbox(server: Server, seconds
     crash_during(
         server, seconds, lambda: server.request("POST", f"{path}/download_to_sandbox", json=put)
     )
-    time.sleep(1)
+    await asyncio.sleep(1)
     found = run(server, sandbox_id, "ls -A target; cmp big.bin target/big.bin 2>&1")["stdout"]
     assert found in ("big.bin\n", "cmp: target/big.bin: No such file or directory\n")

@@ -52,7 +52,7 @@ async def test_configs_are_merged_and_null_deletes(api) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["{}", "[]", "nothing", json.dumps({"task_success_criteria": "x" * 2001}), "[" * 100_000],
+    ["{}", "[]", "nothing", json.dumps({"task_success_criteria": "x" * 2001}), "[" * 60_000],
 )
 async def test_configs_that_are_none_are_400(api, body: str) -> None:
     assert (await api.patch("/project/configs", body)).status_code == 400
