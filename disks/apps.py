@@ -2,6 +2,14 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+SWEEP_SECONDS = 3600.0
+
 
 class DisksConfig(AppConfig):
     name = "disks"
+
+    def ready(self) -> None:
+        from disks import blobs
+        from sandboxes import supervisor
+
+        supervisor.add_chore("the sweep of blobs", SWEEP_SECONDS, blobs.sweep)

@@ -19,7 +19,7 @@ from project.envelope import API, error_response
 from project.errors import Refused, TooLarge, Unauthorized
 
 # Django, channels and the server each have stricter types of their own for the same things.
-type Scope = dict[str, Any]
+type Scope = Any
 type Message = Any
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]

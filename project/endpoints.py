@@ -16,7 +16,6 @@ from project.envelope import Done
 from project.errors import Invalid, TooLarge
 from project.models import EndUser, Project
 from project.paging import MAX_LIMIT, Page, page_of
-from project.users import find_user
 
 router = Router(tags=["project"])
 
@@ -31,16 +30,6 @@ class UserOut(Schema):
     identifier: str
     created_at: str
     updated_at: str
-
-
-class Counts(Schema):
-    sessions_count: int
-    disks_count: int
-    skills_count: int
-
-
-class Resources(Schema):
-    counts: Counts
 
 
 class UserQuery(Schema):
@@ -76,15 +65,6 @@ async def list_users(request: ApiRequest, query: Query[UserQuery]) -> HttpRespon
         return page_of(users, limit=query.limit, cursor=query.cursor, newest_first=query.time_desc)
 
     return page(await database.read(find), user_out)
-
-
-@router.get("/user/{path:identifier}/resources", response=answers(Resources))
-async def count_resources(request: ApiRequest, identifier: Text) -> HttpResponse:
-    def count() -> int:
-        return int(find_user(request.auth.project, identifier).disks.count())
-
-    disks = await database.read(count)
-    return ok(Resources(counts=Counts(sessions_count=0, disks_count=disks, skills_count=0)))
 
 
 @router.delete("/user/{path:identifier}", response=DONE)

@@ -60,7 +60,7 @@ def find_key(token: str) -> ApiKey | None:
     )
     if key is not None:
         if len(_remembered) >= REMEMBERED:
-            _remembered.clear()
+            forget()
         _remembered[token] = (key, time.monotonic() + BELIEVED_SECONDS)
         _note_use(key)
     return key
@@ -78,7 +78,12 @@ def _note_use(key: ApiKey) -> None:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
 
 
+def forget() -> None:
+    """Believe nothing that was found before."""
+    _remembered.clear()
+
+
 def revoke(key: ApiKey) -> None:
     """End a key: at once here, and within a second in every other server process."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
-    _remembered.clear()
+    forget()

@@ -125,7 +125,10 @@ if env.str("S3_BUCKET", default=""):
             "addressing_style": env.str("S3_ADDRESSING_STYLE", default=None),
             "location": env.str("S3_PREFIX", default=""),
             "default_acl": None,
-            "file_overwrite": False,
+            # No name comes twice, so nobody has to ask whether it is there.
+            "file_overwrite": True,
+            # What is read is streamed; nothing is gathered in memory.
+            "max_memory_size": 8 * MIB,
         },
     }
 # Uploads and copies are gathered here first; on the same file system as local blobs a rename ends them.

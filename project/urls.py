@@ -12,9 +12,10 @@ from project.endpoints import router as projects
 from project.views import health, no_such_page
 from sandboxes.api import router as sandboxes
 
-api.add_router("", projects)
 api.add_router("", sandboxes)
 api.add_router("", disks)
+# Last: the identifier of a user may hold slashes, and would swallow what comes behind it.
+api.add_router("", projects)
 
 urlpatterns = [
     path("health", health),

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from project import keys
 from project.asgi import application
 from project.keys import create_key
 from project.models import Project
@@ -36,7 +37,7 @@ class Api:
 
     def __init__(self, token: str) -> None:
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(application, raise_app_exceptions=False),
+            transport=httpx.ASGITransport(cast("Any", application), raise_app_exceptions=False),
             base_url="http://localhost/api/v1",
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
@@ -61,6 +62,12 @@ class Api:
 
     async def delete(self, path: str, query: dict[str, Any] | None = None, **extra: Any) -> Any:
         return await self.request("DELETE", path, params=query, **extra)
+
+
+@pytest.fixture(autouse=True)
+def forget_keys() -> None:
+    """What one test's server remembers of keys is nothing to the next."""
+    keys.forget()
 
 
 @pytest.fixture

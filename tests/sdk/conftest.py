@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from acontext import AcontextAsyncClient, AcontextClient
+from acontext.errors import APIError
 
 from tests.server import Server
 
@@ -38,6 +39,12 @@ class Awaited:
             return await asyncio.to_thread(found, *args, **kwargs)
 
         return call
+
+
+async def refusal(awaitable: Any) -> APIError:
+    with pytest.raises(APIError) as raised:
+        await awaitable
+    return raised.value
 
 
 @pytest.fixture(scope="session")

@@ -7,15 +7,9 @@ import uuid
 from typing import Any
 
 import pytest
-from acontext.errors import APIError
 
+from tests.sdk.conftest import refusal
 from tests.server import Server
-
-
-async def refusal(awaitable: Any) -> APIError:
-    with pytest.raises(APIError) as raised:
-        await awaitable
-    return raised.value
 
 
 async def run(client: Any, sandbox_id: str, command: str) -> Any:

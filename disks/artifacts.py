@@ -1,0 +1,141 @@
+"""Files on a disk: put, find, describe, list, remove."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from disks import blobs, paths
+from disks.blobs import Spool
+from disks.media import detect
+from disks.models import Artifact, Blob, Disk
+from project import database
+from project.errors import Invalid, NotFound
+
+# Where the answer tells what we know of a file, beside what the caller wrote there.
+RESERVED = "__artifact_info__"
+META_MAX_BYTES = 64 * 1024
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is directly in a folder, sorted by name."""
+
+    artifacts: list[Artifact]
+    directories: list[str]
+
+
+def parse_meta(text: str) -> dict[str, Any]:
+    """Return what a caller wants to remember of a file. Raises Invalid."""
+    if len(text) > META_MAX_BYTES:
+        raise Invalid(f"meta: at most {META_MAX_BYTES} bytes")
+    try:
+        meta = json.loads(text, parse_constant=_no_constant)
+        # What cannot be written again, such as half a character, is refused here too.
+        written = json.dumps(meta, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise Invalid("invalid meta JSON format") from None
+    if meta is None:
+        return {}
+    if not isinstance(meta, dict):
+        raise Invalid("invalid meta JSON format: it must be an object")
+    if b"\\u0000" in written:
+        raise Invalid("meta: must not hold a NUL character")
+    if RESERVED in meta:
+        raise Invalid(f"meta: the key {RESERVED} is reserved")
+    return meta
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+async def upsert(
+    disk: Disk, folder: str, filename: str, spool: Spool, meta: dict[str, Any]
+) -> Artifact:
+    """Put a file on a disk, in place of one with that name.
+
+    The old one is there until the new one is safe; it keeps its date of creation.
+    """
+    mime = detect(spool.head, filename, whole=spool.size == len(spool.head))
+    blob = await blobs.store(disk.project_id, spool)
+    return await database.write(_point, disk.id, folder, filename, mime, blob, meta)
+
+
+def _point(
+    disk_id: uuid.UUID, folder: str, filename: str, mime: str, blob: Blob, meta: dict[str, Any]
+) -> Artifact:
+    for attempt in range(ATTEMPTS):
+        try:
+            with transaction.atomic():
+                if not Disk.objects.select_for_update().filter(pk=disk_id).exists():
+                    raise NotFound("disk not found or access denied", tag="disk_not_found")
+                now = timezone.now()
+                values = {
+                    "mime": mime,
+                    "blob": blobs.settle(blob),
+                    "meta": meta,
+                    "updated_at": now,
+                }
+                artifact, _ = Artifact.objects.update_or_create(
+                    disk_id=disk_id,
+                    path=folder,
+                    filename=filename,
+                    defaults=values,
+                    create_defaults={**values, "created_at": now},
+                )
+                return artifact
+        except IntegrityError:
+            # Somebody stored the same content at this very moment: now it can be seen.
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def find(disk: Disk, file_path: str) -> Artifact:
+    """Return a file of a disk with its blob. Reads the database. Raises NotFound."""
+    folder, filename = paths.split(file_path)
+    return find_in(disk, folder, filename)
+
+
+def find_in(disk: Disk, folder: str, filename: str) -> Artifact:
+    artifact = (
+        Artifact.objects.select_related("blob")
+        .filter(disk=disk, path=folder, filename=filename)
+        .first()
+    )
+    if artifact is None:
+        raise NotFound("artifact not found", tag="artifact_not_found")
+    return artifact
+
+
+def describe(disk: Disk, file_path: str, meta: dict[str, Any]) -> Artifact:
+    """Replace what the caller remembers of a file. Writes. Raises NotFound."""
+    artifact = find(disk, file_path)
+    artifact.meta, artifact.updated_at = meta, timezone.now()
+    artifact.save(update_fields=["meta", "updated_at"])
+    return artifact
+
+
+def remove(disk: Disk, file_path: str) -> None:
+    """Take a file off a disk. Writes. Raises NotFound."""
+    find(disk, file_path).delete()
+
+
+def listing(disk: Disk, folder: str) -> Listing:
+    """Return what is directly in a folder; an unknown folder is empty. Reads the database."""
+    artifacts = disk.artifacts.select_related("blob").filter(path=folder).order_by("filename")
+    below = disk.artifacts.filter(path__startswith=folder).exclude(path=folder)
+    names = {
+        path[len(folder) :].partition("/")[0]
+        for path in below.order_by().values_list("path", flat=True).distinct()
+        # Some databases compare without regard to case.
+        if path.startswith(folder)
+    }
+    return Listing(list(artifacts), sorted(names))

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from disks import blobs
+from disks.models import Artifact, Blob
+
+
+class Command(BaseCommand):
+    help = "Read the bytes of every artifact and compare them with what was stored."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        read, bad = 0, 0
+        for blob in Blob.objects.filter(status=Blob.Status.READY).iterator():
+            read += 1
+            problem = problem_of(blob)
+            if problem:
+                bad += 1
+                names = ", ".join(
+                    f"{artifact.disk_id}:{artifact}"
+                    for artifact in Artifact.objects.filter(blob=blob)
+                )
+                self.stderr.write(f"{problem}: {blob.key} of {names or 'no artifact'}")
+        self.stdout.write(f"{read} blobs read, {bad} not as they were stored")
+        if bad:
+            raise CommandError("some bytes are lost; bring them back from a backup")
+
+
+def problem_of(blob: Blob) -> str:
+    """Return what is wrong with the bytes of a blob; nothing if they are as they were."""
+    digest = hashlib.sha256()
+    try:
+        with blobs.storage().open(blob.key, "rb") as file:
+            for chunk in file.chunks(blobs.CHUNK):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return "missing"
+    return "" if digest.hexdigest() == blob.sha256 else "changed"

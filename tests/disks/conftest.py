@@ -1,0 +1,96 @@
+"""Fixtures of the disks' tests. The index:
+
+disk            a disk of `project`
+put             puts a file on `disk`, as the upload does
+store_location  where the bytes lie, in a folder of the test's own
+s3              the same bytes in an S3 of the test's own, instead
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import storages
+
+from disks import artifacts, blobs
+from disks.models import Artifact, Disk
+from project.models import Project
+
+type Put = Callable[..., Awaitable[Artifact]]
+BUCKET = "sandbank"
+
+
+@pytest.fixture(autouse=True)
+def store_location(tmp_path: Path, settings: Any) -> Iterator[Path]:
+    location = tmp_path / "blobs"
+    options = {**settings.STORAGES["blobs"]["OPTIONS"], "location": str(location)}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "blobs": {**settings.STORAGES["blobs"], "OPTIONS": options},
+    }
+    settings.SPOOL_DIR = tmp_path / "spool"
+    settings.SPOOL_DIR.mkdir()
+    yield location
+    storages._storages.clear()
+
+
+@pytest.fixture
+def disk(project: Project) -> Disk:
+    return Disk.objects.create(project=project)
+
+
+@pytest.fixture
+def put(disk: Disk) -> Put:
+    async def put_file(
+        path: str, data: bytes = b"text\n", meta: dict[str, Any] | None = None, on: Disk = disk
+    ) -> Artifact:
+        folder, _, filename = path.rpartition("/")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for start in range(0, len(data), 100_000):
+                yield data[start : start + 100_000]
+
+        spool = await blobs.gather(chunks(), 2**30)
+        return await artifacts.upsert(on, f"{folder}/", filename, spool, meta or {})
+
+    return put_file
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_address: str, settings: Any, store_location: Path) -> Any:
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "blobs": {
+            "BACKEND": "storages.backends.s3.S3Storage",
+            "OPTIONS": {
+                "bucket_name": BUCKET,
+                "endpoint_url": s3_address,
+                "region_name": "us-east-1",
+                "access_key": "test",
+                "secret_key": "test",
+                "default_acl": None,
+                "file_overwrite": True,
+            },
+        },
+    }
+    storages._storages.clear()
+    storage: Any = storages["blobs"]
+    storage.connection.create_bucket(Bucket=BUCKET)
+    return storage
