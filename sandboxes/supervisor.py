@@ -30,6 +30,7 @@ from sandboxes.models import ALIVE, Command, CommandStatus, Reason, Sandbox, Sta
 logger = logging.getLogger(__name__)
 
 LEASE = "supervisor"
+LEAST_LEASE_SECONDS = 5.0
 # How many sandboxes are looked after at once.
 PARALLEL = 8
 # What one turn ends at the most.
@@ -77,8 +78,7 @@ async def stop() -> None:
 async def _supervise() -> None:
     while True:
         try:
-            if await database.write(_acquire):
-                await turn()
+            await turn()
         except Exception:
             logger.exception("a turn of the supervisor failed")
         await asyncio.sleep(settings.SUPERVISOR_SECONDS)
@@ -87,7 +87,7 @@ async def _supervise() -> None:
 def _acquire() -> bool:
     """Take or keep the lease; False if another process has it."""
     now = timezone.now()
-    until = now + timedelta(seconds=max(30.0, 3 * settings.SUPERVISOR_SECONDS))
+    until = now + timedelta(seconds=max(LEAST_LEASE_SECONDS, 3 * settings.SUPERVISOR_SECONDS))
     mine_or_free = Q(holder=_holder) | Q(expires_at__lt=now)
     if Lease.objects.filter(mine_or_free, name=LEASE).update(holder=_holder, expires_at=until):
         return True
@@ -105,7 +105,7 @@ def _release() -> None:
 
 
 async def turn() -> None:
-    """Do everything that is due once."""
+    """Do everything that is due once, if no other process does so."""
     await _attempt("expiry", expire)
     await _attempt("reconciliation", reconcile.reconcile)
     await _attempt("guests", look_after_guests)
@@ -118,7 +118,9 @@ async def turn() -> None:
 async def _attempt(name: str, work: Callable[[], Awaitable[object]]) -> None:
     """One part that fails does not keep the others from their turn."""
     try:
-        await work()
+        # Taken anew for each part: one that lasts may have outlasted the lease.
+        if await database.write(_acquire):
+            await work()
     except (Refused, EngineError) as error:
         logger.warning("%s has to wait: %s", name, error)
     except Exception:

@@ -17,8 +17,8 @@ import collections
 import ctypes
 import errno
 import fcntl
-import hmac
 import heapq
+import hmac
 import json
 import os
 import pty
@@ -61,7 +61,8 @@ HELLO_SECONDS = 5.0
 # The kernel takes no single argument above 128 KiB.
 MAX_ARGUMENT = 100 * KIB
 MARKER = "SANDBANK_PROCESS"
-TOKEN = "SANDBANK_GUEST_TOKEN"
+PART = ".sandbank-part-"
+TOKEN = "SANDBANK_GUEST_TOKEN"  # noqa: S105 - the name of a variable
 TIMED_OUT = 124
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 STREAMS = ("stdout", "stderr", "pty")
@@ -121,8 +122,8 @@ def decode(payload):
         raise BrokenFrame("a JSON text of %d bytes" % len(payload))
     try:
         value = json.loads(payload.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise BrokenFrame("what should be JSON is none")
+    except (ValueError, RecursionError) as error:
+        raise BrokenFrame("what should be JSON is none") from error
     if not isinstance(value, dict):
         raise BrokenFrame("a JSON text that is no object")
     return value
@@ -237,7 +238,7 @@ class Process:
                 os.close(fd)
             self.outputs = {}
             self.stdin.close()
-            raise refusal_of(error)
+            raise refusal_of(error) from error
         finally:
             for fd in child_ends:
                 os.close(fd)
@@ -644,7 +645,12 @@ def refusal_of(error):
         return error
     if not isinstance(error, OSError):
         return Refusal("invalid", str(error))
-    return Refusal(CODES.get(error.errno, "failed"), os.strerror(error.errno or errno.EIO))
+    message = os.strerror(error.errno or errno.EIO)
+    if error.filename:
+        path = os.fsencode(error.filename).decode("utf-8", "replace")
+        folder, name = os.path.split(path)
+        message = "%s: %s" % (folder if name.startswith(PART) else path, message)
+    return Refusal(CODES.get(error.errno, "failed"), message)
 
 
 def kind_of(mode):
@@ -701,9 +707,10 @@ class Upload(Handler):
             raise Refusal("exists", "there is a file of that name")
         if self.size is not None:
             space = os.statvfs(folder)
-            if self.size > space.f_bavail * space.f_frsize:
+            # What is no real file system has no blocks, and says by itself what it takes.
+            if space.f_blocks and self.size > space.f_bavail * space.f_frsize:
                 raise Refusal("no_space", "no space left for %d bytes" % self.size)
-        self.temporary = os.path.join(folder, ".sandbank-%s.part" % os.urandom(8).hex())
+        self.temporary = os.path.join(folder, PART + os.urandom(8).hex())
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self.fd = os.open(self.temporary, flags, 0o600)
         self.taken = self.unacknowledged = 0
@@ -715,7 +722,7 @@ class Upload(Handler):
                 view = view[os.write(self.fd, view) :]
         except OSError as error:
             self.on_cancel()
-            raise refusal_of(error)
+            raise refusal_of(error) from error
         self.taken += len(data)
         self.unacknowledged += len(data)
         if self.unacknowledged >= WINDOW // 4:
@@ -734,7 +741,7 @@ class Upload(Handler):
                 os.unlink(self.temporary)
         except (OSError, Refusal) as error:
             self.on_cancel()
-            raise refusal_of(error)
+            raise refusal_of(error) from error
         os.close(self.fd)
         self.temporary = None
         self.channel.reply(describe(self.path, self.real, follow=False))
