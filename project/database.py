@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -18,6 +19,9 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 
 READERS = 4
+
+# `soft_on`: the connection of this thread whose commits do not wait for the disk.
+_thread = threading.local()
 
 _SOFTNESS = {
     "sqlite": ("PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"),
@@ -38,20 +42,27 @@ def _writers() -> ThreadPoolExecutor:
 
 def _work[T](function: Callable[[], T]) -> T:
     close_old_connections()
+    _wait_for_disk(True)
     return function()
 
 
 def _work_softly[T](function: Callable[[], T]) -> T:
     """Run a function whose commits are not waited for on their way to the disk."""
     close_old_connections()
+    _wait_for_disk(False)
+    return function()
+
+
+def _wait_for_disk(wanted: bool) -> None:
+    """Say whether commits on this thread's connection wait for the disk; a new one's do."""
+    soft_on = getattr(_thread, "soft_on", None)
+    is_hard = soft_on is None or soft_on is not connection.connection
+    if is_hard == wanted:
+        return
     soft, hard = _SOFTNESS[connection.vendor]
     with connection.cursor() as cursor:
-        cursor.execute(soft)
-    try:
-        return function()
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(hard)
+        cursor.execute(hard if wanted else soft)
+    _thread.soft_on = None if wanted else connection.connection
 
 
 async def _run[T](

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 
 from project import database
@@ -13,6 +14,9 @@ logger = logging.getLogger(__name__)
 
 
 async def startup() -> None:
+    # What is there by now stays: no collection has to look at it again.
+    gc.collect()
+    gc.freeze()
     supervisor.start()
 
 
