@@ -14,6 +14,7 @@ from project.settings import *  # noqa: E402, F403
 from project.settings import DATABASES, STORAGES  # noqa: E402
 
 DEBUG = False
+TESTING = True
 ALLOWED_HOSTS = ["*"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # A file, not memory: the product's database work happens in other threads.

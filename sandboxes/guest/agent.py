@@ -64,6 +64,8 @@ MARKER = "SANDBANK_PROCESS"
 PART = ".sandbank-part-"
 TOKEN = "SANDBANK_GUEST_TOKEN"  # noqa: S105 - the name of a variable
 TIMED_OUT = 124
+# The folder that stands for /, where a box is no more than a folder.
+ROOT = "SANDBANK_ROOT"
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 STREAMS = ("stdout", "stderr", "pty")
 OOM_COUNTER = "/sys/fs/cgroup/memory.events"
@@ -1438,7 +1440,7 @@ def show_name(title):
 
 
 def main():
-    name, root = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    name, root = sys.argv[1], os.environ.pop(ROOT, "")
     token = os.environ.pop(TOKEN, "")
     show_name(b"sandbank-guest")
     libc = ctypes.CDLL(None, use_errno=True)

@@ -7,33 +7,23 @@ import zlib
 from functools import cache
 from pathlib import Path
 
-# Copies its standard input to the guest's socket and back. It ends when either side does, so a
-# server that dies leaves none behind. A guest that has just been started gets a moment. The pipes are made as large as an ordinary user may.
+# Hands its standard input and output to the guest, which from then on speaks to the server
+# directly, and waits until the guest lets go of them. It ends with the guest, and the guest lets
+# go when the server does, so neither leaves one behind. A guest that has just been started gets
+# a moment. The pipes are made as large as an ordinary user may.
 RELAY = """
-import os, socket, sys, threading, time
+import fcntl, socket, struct, sys, time
 s = socket.socket(socket.AF_UNIX)
 for _ in range(1000):
     try:
         s.connect("\\0" + sys.argv[1])
         break
     except ConnectionRefusedError: time.sleep(0.005)
-n = s.fileno()
-def pump(a, b):
-    try:
-        while True:
-            d = os.read(a, 262144)
-            if not d: break
-            d = memoryview(d)
-            while d: d = d[os.write(b, d):]
-    finally:
-        os._exit(0)
-import fcntl
 for f in 0, 1:
     try: fcntl.fcntl(f, 1031, 1048576)
     except OSError: pass
-s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1048576)
-threading.Thread(target=pump, args=(n, 1), daemon=True).start()
-pump(0, n)
+s.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("2i", 0, 1))])
+s.recv(1)
 """
 
 
@@ -49,9 +39,9 @@ def _agent_source() -> str:
     return Path(__file__).with_name("agent.py").read_text()
 
 
-def agent_command(socket_name: str, root: str = "") -> list[str]:
-    """Return what a box runs as process 1. `root` stands for / where there is no isolation."""
-    return ["python3", "-I", "-c", _packed(_agent_source()), socket_name, *([root] if root else [])]
+def agent_command(socket_name: str) -> list[str]:
+    """Return what a box runs as process 1."""
+    return ["python3", "-I", "-c", _packed(_agent_source()), socket_name]
 
 
 def relay_command(socket_name: str) -> list[str]:

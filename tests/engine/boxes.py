@@ -6,6 +6,7 @@ import asyncio
 import io
 import tarfile
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 from sandboxes.engine.base import BoxSpec, ByteStream, Engine
 from sandboxes.engine.docker import DockerEngine
@@ -61,6 +62,14 @@ async def read_all(stream: ByteStream) -> bytes:
 async def remove_all(engine: Engine, labels: Mapping[str, str]) -> None:
     for box in await engine.list(labels):
         await engine.remove(box.name)
+
+
+def lives(pid: int) -> bool:
+    """Tell whether there is such a process, and it does not only wait to be buried."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def archive(name: str, content: bytes) -> bytes:

@@ -21,6 +21,7 @@ import pytest
 
 from sandboxes.engine.base import BoxSpec, Engine, EngineUnavailable
 from sandboxes.engine.docker import DockerEngine
+from sandboxes.engine.local import LocalEngine
 from sandboxes.image.build import default_image_name, ensure_image
 from tests import docker_engine as docker_engines
 from tests.engine.boxes import MIB, SLEEP, MakeSpec, on_docker, remove_all, run, shell, start_box
@@ -49,12 +50,9 @@ async def docker_engine(image: str, labels: dict[str, str]) -> AsyncIterator[Doc
 
 
 @pytest.fixture
-async def local_engine(labels: dict[str, str]) -> AsyncIterator[Engine]:
-    from sandboxes.engine.local import LocalEngine
-
+async def local_engine() -> AsyncIterator[LocalEngine]:
     engine = LocalEngine()
     yield engine
-    await remove_all(engine, labels)
     await engine.close()
 
 

@@ -370,6 +370,7 @@ async def test_missing_image_is_not_found(engine):
         await engine.image("sandbank/no-such-image:1")
 
 
+# The local engine's boxes have no image.
 @pytest.mark.docker
 async def test_default_image_is_found(docker_engine, image):
     found = await docker_engine.image(image)
