@@ -237,7 +237,8 @@ async def test_build_without_its_base_is_image_not_found(private_engine):
 
 
 async def test_dockerfile_is_built_on_a_base_that_is_here(private_engine):
-    engine, said = private_engine.engine(), []
+    engine = private_engine.engine()
+    said: list[str] = []
     await engine.import_image("base:1", empty_archive(), {})
     context = archive("Dockerfile", b"FROM base:1\nENV A=b\n")
 

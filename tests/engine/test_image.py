@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import time
 
 import pytest
@@ -58,7 +60,7 @@ def no_registry():
 
 @pytest.fixture
 def with_mmdebstrap(monkeypatch):
-    monkeypatch.setattr(build.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
 
 
 def test_name_changes_with_the_recipe(recipe):
@@ -72,7 +74,8 @@ def test_name_changes_with_the_recipe(recipe):
 
 
 async def test_image_that_is_there_is_not_made_again():
-    shelf, said = Shelf(), []
+    shelf = Shelf()
+    said: list[str] = []
     name = build.default_image_name()
     shelf.images[name] = Image(name, "old", 1, {})
 
@@ -81,7 +84,7 @@ async def test_image_that_is_there_is_not_made_again():
 
 
 async def test_dockerfile_is_used_where_a_registry_answers(recipe):
-    said = []
+    said: list[str] = []
 
     assert (await build.ensure_image(Shelf(), said.append)).id == "built"
     assert "Step 1/2" in said
@@ -89,7 +92,7 @@ async def test_dockerfile_is_used_where_a_registry_answers(recipe):
 
 async def test_debian_is_used_where_no_registry_answers(recipe, no_registry, with_mmdebstrap):
     recipe("echo I: working >&2; printf archive")
-    said = []
+    said: list[str] = []
 
     assert (await build.ensure_image(no_registry, said.append)).id == "imported"
     assert no_registry.imported == b"archive"
@@ -132,8 +135,8 @@ async def test_recipe_ends_when_its_image_is_given_up(
 
 @pytest.mark.parametrize(("tool", "user"), [(None, 0), ("apt-get", 1000)])
 async def test_three_lines_say_what_to_do(recipe, no_registry, monkeypatch, tool, user):
-    monkeypatch.setattr(build.shutil, "which", lambda name: name if name == tool else None)
-    monkeypatch.setattr(build.os, "geteuid", lambda: user)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == tool else None)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
 
     with pytest.raises(ImageNotFound) as caught:
         await build.ensure_image(no_registry, print)
@@ -145,10 +148,10 @@ async def test_three_lines_say_what_to_do(recipe, no_registry, monkeypatch, tool
 
 
 async def test_root_on_debian_installs_mmdebstrap(recipe, no_registry, monkeypatch):
-    monkeypatch.setattr(build.shutil, "which", lambda name: name if name == "apt-get" else None)
-    monkeypatch.setattr(build.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "apt-get" else None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(build, "INSTALL", [("sh", "-c", "echo I: installed >&2")])
-    said = []
+    said: list[str] = []
 
     assert (await build.ensure_image(no_registry, said.append)).id == "imported"
     assert "installed" in said
@@ -179,7 +182,8 @@ async def test_users_install_what_they_bring(docker_engine, victim):
 @pytest.mark.docker
 @pytest.mark.timeout(900)
 async def test_image_is_made_from_nothing(private_engine):
-    engine, said = private_engine.engine(), []
+    engine = private_engine.engine()
+    said: list[str] = []
 
     image = await build.ensure_image(engine, said.append)
 
