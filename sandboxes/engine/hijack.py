@@ -200,6 +200,7 @@ class HijackedStream(asyncio.BufferedProtocol):
         return part
 
     def _take_frames(self, data: memoryview) -> None:
+        pieces = []
         for stream, piece in self._demultiplexer.feed(data):
             if stream == STDERR:
                 log.debug("stderr of a stream: %r", bytes(piece[:LONGEST_STDERR_LINE]))
@@ -208,8 +209,12 @@ class HijackedStream(asyncio.BufferedProtocol):
                 log.warning("exec failed: %s", bytes(piece).decode(errors="replace").strip())
                 raise EngineError("The engine could not run the program in the box.")
             self._started = True
-            self._chunks.append(bytes(piece))
-            self._buffered += len(piece)
+            pieces.append(piece)
+        if pieces:
+            # Docker cuts output small; what came at once goes on at once.
+            chunk = b"".join(pieces)
+            self._chunks.append(chunk)
+            self._buffered += len(chunk)
         self._readable.set()
         if self._buffered > PAUSE_READING_ABOVE and not self._reading_paused:
             self._pause_reading()

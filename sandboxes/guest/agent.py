@@ -45,7 +45,7 @@ MAX_PAYLOAD = 1 * MIB
 MAX_JSON = 512 * KIB
 CHUNK = 256 * KIB
 # What one side may send up a channel before the other side allows more.
-WINDOW = 1 * MIB
+WINDOW = 4 * MIB
 RING = 1 * MIB
 # A process is read on while its best viewer is less than this behind.
 MAX_LAG = 256 * KIB
@@ -62,10 +62,11 @@ HELLO_SECONDS = 5.0
 MAX_ARGUMENT = 100 * KIB
 MARKER = "SANDBANK_PROCESS"
 PART = ".sandbank-part-"
+FILE_DESCRIPTOR = struct.Struct("i")
 TOKEN = "SANDBANK_GUEST_TOKEN"  # noqa: S105 - the name of a variable
-TIMED_OUT = 124
 # The folder that stands for /, where a box is no more than a folder.
 ROOT = "SANDBANK_ROOT"
+TIMED_OUT = 124
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 STREAMS = ("stdout", "stderr", "pty")
 OOM_COUNTER = "/sys/fs/cgroup/memory.events"
@@ -90,24 +91,36 @@ class FrameDecoder:
 
     def __init__(self, max_payload=MAX_PAYLOAD):
         self.max_payload = max_payload
-        self.buffer = bytearray()
+        self.header = b""
+        self.pieces = []  # of the payload, each a view into what was fed
+        self.missing = 0
 
     def feed(self, data):
         """Give every frame that is complete now, as (type, channel, payload)."""
-        self.buffer += data
-        frames, at = [], 0
-        while len(self.buffer) - at >= HEADER.size:
-            length, kind, channel = HEADER.unpack_from(self.buffer, at)
-            if length > self.max_payload or not HELLO <= kind <= OUTPUT:
-                raise BrokenFrame("a frame of %d bytes and type %d" % (length, kind))
-            end = at + HEADER.size + length
-            if len(self.buffer) < end:
-                break
-            frames.append((kind, channel, bytes(self.buffer[at + HEADER.size : end])))
-            at = end
-        if at:
-            del self.buffer[:at]
+        frames, view, at = [], memoryview(data), 0
+        while at < len(view):
+            if len(self.header) < HEADER.size:
+                part = view[at : at + HEADER.size - len(self.header)]
+                at += len(part)
+                self.header += bytes(part)
+                if len(self.header) < HEADER.size:
+                    break
+                self.missing, kind, _ = HEADER.unpack(self.header)
+                if self.missing > self.max_payload or not HELLO <= kind <= OUTPUT:
+                    raise BrokenFrame("a frame of %d bytes and type %d" % (self.missing, kind))
+            piece = view[at : at + self.missing]
+            at += len(piece)
+            self.missing -= len(piece)
+            self.pieces.append(piece)
+            if not self.missing:
+                frames.append(self.complete())
         return frames
+
+    def complete(self):
+        _, kind, channel = HEADER.unpack(self.header)
+        payload = b"".join(self.pieces)
+        self.header, self.pieces = b"", []
+        return kind, channel, payload
 
 
 def frame(kind, channel, payload=b""):
@@ -941,13 +954,26 @@ class Typing(Handler):
         self.queue.on_taken = None
 
 
+def own_end(fd, flags):
+    """Open a pipe that was passed to us anew, so that nobody else can make us wait on it."""
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISFIFO(mode):
+        return os.open("/proc/self/fd/%d" % fd, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EINVAL, "neither a pipe nor a socket")
+    copy = os.dup(fd)
+    os.set_blocking(copy, False)
+    return copy
+
+
 class Link:
     """One connection: frames in, frames out, a channel for each request."""
 
     def __init__(self, guest, connection):
         self.guest = guest
         self.socket = connection
-        self.fd = connection.fileno()
+        # Where bytes come from and go to, until a relay hands over its own pipes.
+        self.source = self.sink = connection.fileno()
         self.decoder = FrameDecoder()
         self.channels = {}
         self.known = False
@@ -955,20 +981,59 @@ class Link:
         self.unsent = 0
         self.was_full = False
         self.open = True
-        guest.set_reader(self.fd, self.receive)
+        guest.set_reader(self.source, self.receive_first)
         guest.after(HELLO_SECONDS, self.expect_hello)
 
     def expect_hello(self):
         if not self.known:
             self.close()
 
+    def receive_first(self, fd):
+        """Take what a relay sends first: its pipes. So no byte has to pass through it."""
+        space = socket.CMSG_SPACE(2 * FILE_DESCRIPTOR.size)
+        try:
+            data, messages, _, _ = self.socket.recvmsg(CHUNK, space)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, messages = b"", []
+        pipes = [
+            passed
+            for level, kind, content in messages
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS
+            for (passed,) in FILE_DESCRIPTOR.iter_unpack(content)
+        ]
+        if not pipes:
+            self.guest.set_reader(fd, self.receive)
+            self.take_bytes(data)
+            return
+        try:
+            if len(pipes) != 2:
+                raise OSError
+            self.source = own_end(pipes[0], os.O_RDONLY)
+            self.sink = own_end(pipes[1], os.O_WRONLY)
+        except OSError:
+            self.close()
+            return
+        finally:
+            for passed in pipes:
+                os.close(passed)
+        self.guest.set_reader(fd, self.relay_ended)
+        self.guest.set_reader(self.source, self.receive)
+
+    def relay_ended(self, fd):
+        self.close()
+
     def receive(self, fd):
         try:
-            data = self.socket.recv(CHUNK)
+            data = os.read(self.source, CHUNK)
         except BlockingIOError:
             return
         except OSError:
             data = b""
+        self.take_bytes(data)
+
+    def take_bytes(self, data):
         if not data:
             self.close()
             return
@@ -1042,12 +1107,13 @@ class Link:
         self.queue.append(memoryview(HEADER.pack(len(payload), kind, number)))
         self.queue.append(memoryview(payload))
         self.unsent += HEADER.size + len(payload)
-        self.flush(self.fd)
+        self.flush(self.sink)
 
     def flush(self, fd):
         try:
             while self.queue:
-                sent = self.socket.sendmsg([self.queue[i] for i in range(min(len(self.queue), 64))])
+                pieces = [self.queue[i] for i in range(min(len(self.queue), 64))]
+                sent = os.writev(self.sink, pieces)
                 self.unsent -= sent
                 while sent or (self.queue and not self.queue[0]):
                     first = self.queue[0]
@@ -1075,8 +1141,12 @@ class Link:
         if not self.open:
             return
         self.open = False
-        self.guest.set_reader(self.fd, None)
-        self.guest.set_writer(self.fd, None)
+        own = self.socket.fileno()
+        for fd in {own, self.source, self.sink}:
+            self.guest.set_reader(fd, None)
+            self.guest.set_writer(fd, None)
+        for fd in {self.source, self.sink} - {own}:
+            os.close(fd)
         self.guest.links.discard(self)
         for _, handler in list(self.channels.values()):
             handler.on_cancel()

@@ -29,6 +29,7 @@ from tests.server import ROOT, Server
 MIB = 2**20
 GIB = 2**30
 RUNS = 200
+TURN = 20
 CLIENTS = 16
 PARALLEL_SECONDS = 8.0
 FILE = "bench.bin"
@@ -79,11 +80,12 @@ class Bench:
     # --- exec ---
 
     def exec_latency(self) -> Result:
-        """Both in turns, so that a busy moment of the machine hits both."""
-        ours, dockers = [], []
-        for _ in range(RUNS):
-            ours.append(seconds(lambda: self.run(self.client, "true")))
-            dockers.append(seconds(lambda: self.docker_exec("true")))
+        """Both in turns of a few, so that a busy moment of the machine hits both."""
+        ours: list[float] = []
+        dockers: list[float] = []
+        for _ in range(RUNS // TURN):
+            ours += [seconds(lambda: self.run(self.client, "true")) for _ in range(TURN)]
+            dockers += [seconds(lambda: self.docker_exec("true")) for _ in range(TURN)]
         mine, theirs = statistics.median(ours), statistics.median(dockers)
         return Result(
             f"exec of `true`, median of {RUNS}",
@@ -145,6 +147,9 @@ class Bench:
             ("disk to sandbox", to_sandbox, to_box),
         ):
             theirs_rate = self.size / seconds(theirs)
+            if ours is to_sandbox:
+                # A file is replaced only when the new one is whole: there is no room for two.
+                self.run(self.client, f"rm {FILE}")
             with memory_growth(self.server) as growth:
                 ours_rate = self.size / seconds(ours)
             name = f"{what}, {self.size / GIB:g} GiB"
