@@ -16,6 +16,7 @@ run: ## make ready what is missing, then serve on http://127.0.0.1:8029
 test: ## run every test, the real engine included (ARGS="-k name")
 	@.make/venv dev
 	@.make/engine
+	@.make/npm
 	@.venv/bin/python manage.py make_image
 	@.venv/bin/python -m pytest $(ARGS)
 
@@ -38,5 +39,5 @@ lock: ## choose the versions of all dependencies anew (ARGS=--upgrade for the ne
 	@.make/lock $(ARGS)
 
 clean: ## remove what make made, except the data
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	@rm -rf .venv tests/sdk/typescript/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
 	@find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +

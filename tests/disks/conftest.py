@@ -35,7 +35,6 @@ def store_location(tmp_path: Path, settings: Any) -> Iterator[Path]:
     settings.SPOOL_DIR = tmp_path / "spool"
     settings.SPOOL_DIR.mkdir()
     yield location
-    storages._storages.clear()
 
 
 @pytest.fixture
@@ -90,7 +89,6 @@ def s3(s3_address: str, settings: Any, store_location: Path) -> Any:
             },
         },
     }
-    storages._storages.clear()
     storage: Any = storages["blobs"]
     storage.connection.create_bucket(Bucket=BUCKET)
     return storage

@@ -327,7 +327,7 @@ async def test_a_download_understands_ranges(api: Any, disk: Disk) -> None:
 async def test_a_link_needs_no_key_and_runs_nothing(api: Any, disk: Disk) -> None:
     await upload(api, disk.id, "späm 'x'.html", b"<script>alert(1)</script>")
     found = await get(api, disk, "/späm 'x'.html")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application)) as anyone:  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(application)) as anyone:
         answer = await anyone.get(found.json()["data"]["public_url"])
     assert answer.content == b"<script>alert(1)</script>"
     assert answer.headers["Content-Disposition"].startswith(
