@@ -14,6 +14,7 @@ other side so many bytes more; CANCEL gives a channel up.
 
 import array
 import collections
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -546,43 +547,50 @@ def marker_of(pid):
     return None
 
 
+def descendants(children, pids):
+    pending, seen = list(pids), set()
+    while pending:
+        pid = pending.pop()
+        if pid not in seen:
+            seen.add(pid)
+            pending += children[pid]
+    return seen
+
+
 def tree_of(guest, process):
     """Return the pids of everything a process started that is alive.
 
-    Its descendants, by their parents; what has its marker in the environment, or is in its
-    session; and orphans without any mark that were born while it alone was running.
+    Its descendants, by their parents, and those of what hangs at the guest and comes from it.
     """
     me, alive = os.getpid(), living()
     alive.pop(me, None)
     children = collections.defaultdict(list)
     for pid, (parent, _, _) in alive.items():
         children[parent].append(pid)
-
-    def descendants(pids):
-        pending, seen = list(pids), set()
-        while pending:
-            pid = pending.pop()
-            if pid not in seen:
-                seen.add(pid)
-                pending += children[pid]
-        return seen
-
     others = [p for p in guest.processes.values() if p is not process]
-    theirs = descendants(p.pid for p in others if p.status is None and p.pid in alive)
+    running = [p.pid for p in others if p.status is None and p.pid in alive]
+    theirs = descendants(children, running)
     mine = {process.pid} & set(alive) if process.status is None else set()
     # Only what the guest itself inherited or started hangs at it.
     for pid in children[me]:
-        parent, session, birth = alive[pid]
-        if pid in theirs or pid in mine:
-            continue
-        mark = marker_of(pid)
-        if mark == process.id or (mark is None and session == process.pid):
+        if pid not in theirs and comes_from(process, others, pid, *alive[pid][1:]):
             mine.add(pid)
-        elif mark is None and birth >= process.birth - 1:
-            rivals = [p for p in others if p.birth <= birth and (p.status is None or p.outputs)]
-            if not rivals:
-                mine.add(pid)
-    return {pid for pid in descendants(mine) if pid not in theirs}
+    return descendants(children, mine) - theirs
+
+
+def comes_from(process, others, pid, session, birth):
+    """Tell whether a process started what the guest inherited.
+
+    It has the marker in its environment; or none, and is in the session, or was born while no
+    other process was running.
+    """
+    mark = marker_of(pid)
+    if mark is not None:
+        return mark == process.id
+    if session == process.pid:
+        return True
+    rivals = [p for p in others if p.birth <= birth and (p.status is None or p.outputs)]
+    return birth >= process.birth - 1 and not rivals
 
 
 def kill_tree(guest, process):
@@ -605,10 +613,8 @@ def kill_tree(guest, process):
 
 
 def send_signal(pid, number):
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 class Handler:
@@ -770,10 +776,8 @@ class Upload(Handler):
     def on_cancel(self):
         if self.temporary is not None:
             os.close(self.fd)
-            try:
+            with contextlib.suppress(OSError):
                 os.unlink(self.temporary)
-            except OSError:
-                pass
             self.temporary = None
 
 
@@ -1052,20 +1056,23 @@ class Link:
         elif number in self.channels:
             channel, handler = self.channels[number]
             try:
-                if kind == DATA:
-                    handler.on_data(payload)
-                elif kind == END:
-                    handler.on_end()
-                elif kind == CREDIT and len(payload) == COUNT.size:
-                    handler.on_credit(COUNT.unpack(payload)[0])
-                elif kind == CANCEL:
-                    del self.channels[number]
-                    handler.on_cancel()
-                else:
-                    raise BrokenFrame("a frame of type %d" % kind)
+                self.hand_over(kind, number, payload, handler)
             except (Refusal, OSError) as error:
                 channel.refuse(refusal_of(error))
         # A channel that was answered already may still get what was on its way to it.
+
+    def hand_over(self, kind, number, payload, handler):
+        if kind == DATA:
+            handler.on_data(payload)
+        elif kind == END:
+            handler.on_end()
+        elif kind == CREDIT and len(payload) == COUNT.size:
+            handler.on_credit(COUNT.unpack(payload)[0])
+        elif kind == CANCEL:
+            del self.channels[number]
+            handler.on_cancel()
+        else:
+            raise BrokenFrame("a frame of type %d" % kind)
 
     def greet(self, kind, payload):
         token = decode(payload).get("token") if kind == HELLO else None
@@ -1263,10 +1270,8 @@ class Guest:
         self.set_reader(ours.fileno(), self.woken)
 
     def woken(self, fd):
-        try:
+        with contextlib.suppress(BlockingIOError):
             self.wakeup[0].recv(4096)
-        except BlockingIOError:
-            pass
         self.reap()
 
     def reap(self):
