@@ -45,6 +45,7 @@ MIB = 1024 * KIB
 MAX_PAYLOAD = 1 * MIB
 MAX_JSON = 512 * KIB
 CHUNK = 256 * KIB
+SMALL_PIECE = 4 * KIB
 # What one side may send up a channel before the other side allows more.
 WINDOW = 4 * MIB
 RING = 1 * MIB
@@ -57,7 +58,6 @@ MAX_STRANGERS = 32
 MAX_CHANNELS = 256
 MAX_PROCESSES = 256
 MAX_BODY = 64 * MIB
-MAX_STDIN = 1 * MIB
 HELLO_SECONDS = 5.0
 # The kernel takes no single argument above 128 KiB.
 MAX_ARGUMENT = 100 * KIB
@@ -67,7 +67,6 @@ FILE_DESCRIPTOR = struct.Struct("i")
 TOKEN = "SANDBANK_GUEST_TOKEN"  # noqa: S105 - the name of a variable
 # The folder that stands for /, where a box is no more than a folder.
 ROOT = "SANDBANK_ROOT"
-TIMED_OUT = 124
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 STREAMS = ("stdout", "stderr", "pty")
 OOM_COUNTER = "/sys/fs/cgroup/memory.events"
@@ -93,7 +92,7 @@ class FrameDecoder:
     def __init__(self, max_payload=MAX_PAYLOAD):
         self.max_payload = max_payload
         self.header = b""
-        self.pieces = []  # of the payload, each a view into what was fed
+        self.pieces = []  # of the payload: views into what was fed, and copies of small ones
         self.missing = 0
 
     def feed(self, data):
@@ -112,10 +111,19 @@ class FrameDecoder:
             piece = view[at : at + self.missing]
             at += len(piece)
             self.missing -= len(piece)
-            self.pieces.append(piece)
+            self.keep(piece)
             if not self.missing:
                 frames.append(self.complete())
         return frames
+
+    def keep(self, piece):
+        """Keep a piece; small ones go together, as each alone takes far more than its bytes."""
+        if len(piece) >= SMALL_PIECE:
+            self.pieces.append(piece)
+        elif self.pieces and isinstance(self.pieces[-1], bytearray):
+            self.pieces[-1] += piece
+        else:
+            self.pieces.append(bytearray(piece))
 
     def complete(self):
         _, kind, channel = HEADER.unpack(self.header)
@@ -932,7 +940,7 @@ class Typing(Handler):
 
     def on_data(self, data):
         self.untaken += len(data)
-        if self.untaken > 2 * MAX_STDIN:
+        if self.untaken > WINDOW:
             raise BrokenFrame("more input than was allowed")
         self.queue.put(data)
 

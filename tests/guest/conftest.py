@@ -1,0 +1,72 @@
+"""Fixtures of the guest's tests. The index:
+
+guest     an agent that the tests of a module share, as a plain subprocess: no engine needed
+link      a link to it; what a test started there is killed when the test is over
+folder    a folder of the test's own, as the guest names it; `place` is where it really is
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandboxes.engine.base import BoxSpec
+from sandboxes.engine.local import LocalEngine
+from sandboxes.guest.agent import TOKEN as TOKEN_VARIABLE
+from sandboxes.guest.command import agent_command
+from sandboxes.guest.link import Link
+from tests.engine.boxes import run as run_in
+from tests.engine.boxes import start_box
+from tests.guest.guests import TOKEN, Guest, comes_true, run
+
+
+@pytest.fixture(scope="module")
+def guest() -> Iterator[Guest]:
+    engine = LocalEngine()
+    name = f"sandbank-test-{uuid.uuid4().hex[:12]}"
+    spec = BoxSpec(
+        name=name,
+        image="",
+        command=["sh", "-c", 'echo $$ > pid; exec "$@"', "sh", *agent_command(name)],
+        labels={},
+        environment={TOKEN_VARIABLE: TOKEN},
+    )
+    yield asyncio.run(_start(engine, spec))
+    asyncio.run(engine.close())
+
+
+async def _start(engine: LocalEngine, spec: BoxSpec) -> Guest:
+    await start_box(engine, spec)
+    folder = Path((await run_in(engine, spec.name, "pwd")).strip()).parent
+    sockets = Path("/proc/net/unix")
+    assert await comes_true(lambda: f"@{spec.name}\n" in sockets.read_text())
+    return Guest(spec.name, int((folder / "workspace/pid").read_text()), folder)
+
+
+@pytest.fixture
+async def link(guest: Guest) -> AsyncIterator[Link]:
+    link = await guest.link()
+    yield link
+    await link.close()
+    cleaner = await guest.link()
+    for process in await cleaner.processes():
+        await cleaner.kill(process.id)
+        await cleaner.forget(process.id)
+    await run(cleaner, "true")  # takes along what to forget
+    await cleaner.close()
+
+
+@pytest.fixture
+def folder(guest: Guest) -> str:
+    name = f"/workspace/{uuid.uuid4().hex}"
+    (guest.folder / name[1:]).mkdir()
+    return name
+
+
+@pytest.fixture
+def place(guest: Guest, folder: str) -> Path:
+    return guest.folder / folder[1:]
