@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory
 FAST := not docker and not browser and not sdk and not slow
 
-.PHONY: help run test fast check format lock clean
+.PHONY: help run test fast check bench fuzz format lock clean
 
 help: ## list what there is
 	@echo "make TARGET [HOST=127.0.0.1] [PORT=8029] [SANDBANK_DATA=var] [ARGS=...]"
@@ -27,6 +27,18 @@ fast: ## run the tests that need no engine, in seconds
 check: ## look for mistakes without running tests: style, types, imports, templates, migrations
 	@.make/venv dev
 	@.make/check
+
+bench: ## measure against Docker's own tools; the table goes to docs/benchmark.md
+	@.make/venv dev
+	@.make/engine
+	@.venv/bin/python manage.py make_image
+	@.venv/bin/python -m tests.bench $(ARGS)
+
+fuzz: ## send thousands of made-up requests to every operation of the API
+	@.make/venv dev
+	@.make/engine
+	@.venv/bin/python manage.py make_image
+	@.venv/bin/python -m tests.fuzz $(ARGS)
 
 format: ## put every file into the form that `make check` asks for
 	@.make/venv dev

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -96,6 +97,12 @@ def no_such_route(request: HttpRequest, error: Http404) -> HttpResponse:
 @api.exception_handler(RequestDataTooBig)
 def body_too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     return error_response(413, "the body of the request is over the limit", "too_large")
+
+
+@api.exception_handler(MultiPartParserError)
+@api.exception_handler(SuspiciousOperation)
+def not_understood(request: HttpRequest, error: Exception) -> HttpResponse:
+    return error_response(400, f"the request cannot be read: {error}", "invalid")
 
 
 @api.exception_handler(Exception)

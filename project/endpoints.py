@@ -98,9 +98,17 @@ async def patch_configs(request: ApiRequest) -> HttpResponse:
 
 
 @router.post("/project/encrypt", response=DONE)
-@router.post("/project/decrypt", response=DONE)
 async def encrypt(request: HttpRequest) -> HttpResponse:
-    raise Invalid(
+    raise _no_encryption()
+
+
+@router.post("/project/decrypt", response=DONE)
+async def decrypt(request: HttpRequest) -> HttpResponse:
+    raise _no_encryption()
+
+
+def _no_encryption() -> Invalid:
+    return Invalid(
         "encryption needs a compact key, which holds a master key; keys of Sandbank do not",
         tag="encryption_not_offered",
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 
 from project import database
 from project.body_limit import App, Receive, Scope, Send
-from sandboxes import guests, supervisor
+from sandboxes import fitness, guests, supervisor
 from sandboxes.engine import close_engine
 
 logger = logging.getLogger(__name__)
+
+_tasks: set[asyncio.Task[None]] = set()
 
 
 async def startup() -> None:
@@ -18,10 +21,14 @@ async def startup() -> None:
     gc.collect()
     gc.freeze()
     supervisor.start()
+    _tasks.add(asyncio.create_task(fitness.examine()))
 
 
 async def shutdown() -> None:
     """Let go of everything. Sandboxes go on and are found again."""
+    for task in _tasks:
+        task.cancel()
+    await asyncio.gather(*_tasks, return_exceptions=True)
     await supervisor.stop()
     await guests.close_all()
     await close_engine()

@@ -21,7 +21,7 @@ from django.utils import timezone
 from project import database
 from project.errors import Conflict, NotFound, Refused, TooMany, Unavailable
 from project.models import Project
-from sandboxes import guests, history, images
+from sandboxes import fitness, guests, history, images
 from sandboxes.access import how_it_ended, require_running
 from sandboxes.engine import get_engine
 from sandboxes.engine.base import BoxSpec
@@ -62,9 +62,10 @@ def move(sandbox_id: uuid.UUID, *, within: Collection[str], to: Status, **change
 async def create(project: Project, wish: NewSandbox, *, created_by: str = "") -> Sandbox:
     """Make a sandbox and return it running.
 
-    Raises Invalid for a wish out of bounds, TooMany over the project's quota, Unavailable if
-    the engine does not answer, and Failed if it refuses; the row then tells why.
+    Raises Invalid for a wish out of bounds or an unfit image, TooMany over the project's quota,
+    Unavailable if the engine does not answer, and Failed if it refuses; the row then tells why.
     """
+    await fitness.require_fit(images.choose(wish.image))
     sandbox = await database.write(_insert, project, wish, created_by)
     booting = asyncio.create_task(_boot(sandbox))
     _booting.add(booting)

@@ -25,6 +25,8 @@ from sandboxes.engine.profile import MIB, container_config, file_systems
 log = logging.getLogger(__name__)
 
 PROBE = (Path(__file__).parent / "engine" / "probe.py").read_text()
+# The finding that nothing could be found out.
+PROBE_BOX = "probe box"
 PROBE_LABEL = "sandbank.probe"
 # A probe box ends itself, should nobody be left to remove it.
 SLEEP = ("python3", "-I", "-c", "import time; time.sleep(120)")
@@ -75,7 +77,10 @@ def passed(results: Iterable[Finding]) -> bool:
 
 
 async def image_problem(engine: Engine, image: str, runtime: str = "") -> str:
-    """Say in a sentence why boxes cannot be made from an image, or return ""."""
+    """Say in a sentence why boxes cannot be made from an image, or return "".
+
+    Raises EngineUnavailable.
+    """
     spec = _probe_spec(image, runtime)
     try:
         await engine.image(image)
@@ -83,22 +88,14 @@ async def image_problem(engine: Engine, image: str, runtime: str = "") -> str:
             facts = await _look_around(engine, spec.name)
     except ImageNotFound:
         return f"The image {image} is not on the engine: pull it there first."
-    except EngineUnavailable as error:
-        return f"The image {image} could not be examined: {error}"
+    except EngineUnavailable:
+        raise
     except (EngineError, TimeoutError) as error:
         return (
             f"The image {image} cannot run the guest ({error}) It needs python3,"
             f" {_version(OLDEST_PYTHON)} or newer."
         )
     return _problem_in(image, facts)
-
-
-async def image_problems(
-    engine: Engine, images: Iterable[str], runtime: str = ""
-) -> dict[str, str]:
-    """Return what is wrong with each of these images; those without a fault are left out."""
-    problems = {image: await image_problem(engine, image, runtime) for image in images}
-    return {image: problem for image, problem in problems.items() if problem}
 
 
 def findings(spec: BoxSpec, facts: Facts) -> Iterator[Finding]:
@@ -247,7 +244,7 @@ def _local() -> Finding:
 
 def _no_probe(error: Exception) -> Finding:
     return Finding(
-        "probe box",
+        PROBE_BOX,
         False,
         "starts and answers",
         str(error) or f"no answer within {DEADLINE_SECONDS:.0f} s",

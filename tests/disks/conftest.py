@@ -25,7 +25,7 @@ BUCKET = "sandbank"
 
 
 @pytest.fixture(autouse=True)
-def store_location(tmp_path: Path, settings: Any) -> Iterator[Path]:
+def store_location(tmp_path: Path, settings: Any) -> Path:
     location = tmp_path / "blobs"
     options = {**settings.STORAGES["blobs"]["OPTIONS"], "location": str(location)}
     settings.STORAGES = {
@@ -34,7 +34,7 @@ def store_location(tmp_path: Path, settings: Any) -> Iterator[Path]:
     }
     settings.SPOOL_DIR = tmp_path / "spool"
     settings.SPOOL_DIR.mkdir()
-    yield location
+    return location
 
 
 @pytest.fixture

@@ -216,7 +216,6 @@ async def test_an_s3_that_is_away_is_a_clear_refusal(put: Put, s3: Any, settings
         **settings.STORAGES,
         "blobs": {**settings.STORAGES["blobs"], "OPTIONS": options},
     }
-    from django.core.files.storage import storages
 
     with pytest.raises(Unavailable, match="file store"):
         await put("/a", b"new")

@@ -10,6 +10,7 @@ import docker
 import pytest
 
 from sandboxes import selftest
+from sandboxes.engine.base import EngineUnavailable
 from sandboxes.engine.docker import DockerEngine
 from sandboxes.engine.endpoint import Endpoint
 from tests.engine.boxes import MIB, archive, on_docker
@@ -168,11 +169,9 @@ async def test_default_image_has_no_problem(docker_engine, image):
 
 @pytest.mark.docker
 async def test_missing_image_is_told(docker_engine):
-    problems = await selftest.image_problems(docker_engine, ["no/such:1"])
+    problem = await selftest.image_problem(docker_engine, "no/such:1")
 
-    assert problems == {
-        "no/such:1": "The image no/such:1 is not on the engine: pull it there first."
-    }
+    assert problem == "The image no/such:1 is not on the engine: pull it there first."
 
 
 @pytest.fixture
@@ -221,5 +220,6 @@ def test_image_with_an_old_python_is_refused(facts):
 async def test_engine_that_is_down_says_nothing_about_an_image():
     engine = DockerEngine(Endpoint(socket_path="/nonexistent"))
 
-    assert "could not be examined" in await selftest.image_problem(engine, "i:1")
+    with pytest.raises(EngineUnavailable):
+        await selftest.image_problem(engine, "i:1")
     await engine.close()

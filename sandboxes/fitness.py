@@ -1,0 +1,79 @@
+"""Boxes are made only where they are isolated, and only from images that can carry a guest.
+
+The engine is examined once in a process and each image once, by its id; what comes out is kept.
+An examination that could not be made is made again for the next sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from django.conf import settings
+
+from project.errors import Invalid, Unavailable
+from sandboxes import guests, images, selftest
+from sandboxes.engine import get_engine
+
+logger = logging.getLogger(__name__)
+
+# Of the engine (""), or of the image with this id: the sentence that says what is wrong.
+_problems: dict[str, str] = {}
+_one_at_a_time = asyncio.Lock()
+
+
+async def examine() -> None:
+    """Examine the engine, so that the first sandbox does not wait for it. Logs what it finds."""
+    try:
+        await require_fit(images.default_image())
+    except (Invalid, Unavailable) as refusal:
+        logger.log(logging.ERROR, "sandboxes cannot be made: %s", refusal.message)
+
+
+async def require_fit(image: str) -> None:
+    """Raise Unavailable where boxes would not be isolated, and Invalid for an unfit image."""
+    engine = get_engine()
+    if engine.name == "local":
+        return
+    problem = await _known("", _engine_problem)
+    if problem:
+        raise Unavailable(problem, tag="engine_unfit")
+    if image == images.default_image():
+        return
+    with guests.refusals():
+        image_id = (await engine.image(image)).id
+    problem = await _known(image_id, lambda: _image_problem(image))
+    if problem:
+        raise Invalid(f"image: {problem}", tag="image_unfit")
+
+
+async def _known(key: str, examined: Callable[[], Awaitable[str]]) -> str:
+    async with _one_at_a_time:
+        if key not in _problems:
+            _problems[key] = await examined()
+        return _problems[key]
+
+
+async def _engine_problem() -> str:
+    results = await selftest.run(get_engine(), images.default_image(), settings.SANDBOX_RUNTIME)
+    for finding in results:
+        if not finding.ok:
+            level = logging.ERROR if finding.required else logging.WARNING
+            told = (finding.name, finding.found, finding.expected, finding.advice)
+            logger.log(level, "self-test: %s is %s, and should be %s. %s", *told)
+    missing = next((finding for finding in results if finding.required and not finding.ok), None)
+    if missing is None:
+        return ""
+    problem = (
+        f"no sandbox is made here: {missing.name} is {missing.found},"
+        f" and should be {missing.expected}. {missing.advice}"
+    )
+    if missing.name == selftest.PROBE_BOX:
+        raise Unavailable(problem, tag="engine_unfit")
+    return problem
+
+
+async def _image_problem(image: str) -> str:
+    with guests.refusals():
+        return await selftest.image_problem(get_engine(), image, settings.SANDBOX_RUNTIME)
