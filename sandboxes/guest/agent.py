@@ -23,6 +23,7 @@ import hmac
 import json
 import os
 import pty
+import select
 import selectors
 import shutil
 import signal
@@ -59,6 +60,8 @@ MAX_CHANNELS = 256
 MAX_PROCESSES = 256
 MAX_BODY = 64 * MIB
 HELLO_SECONDS = 5.0
+# What a process wrote to its terminal last is there to be read so soon.
+SETTLE_SECONDS = 0.05
 # The kernel takes no single argument above 128 KiB.
 MAX_ARGUMENT = 100 * KIB
 MARKER = "SANDBANK_PROCESS"
@@ -368,6 +371,19 @@ class Process:
         if self.undrained and not self.attachments:
             for fd in list(self.undrained):
                 self.read(fd)
+        if self.pty in self.undrained:
+            self.guest.after(SETTLE_SECONDS, self.settle)
+        self.conclude()
+        self.pump()
+
+    def settle(self):
+        """Wait no longer for a terminal that children hold open, once there is nothing in it."""
+        if self.pty not in self.undrained:
+            return
+        if select.select([self.pty], [], [], 0)[0]:
+            self.guest.after(SETTLE_SECONDS, self.settle)
+            return
+        del self.undrained[self.pty]
         self.conclude()
         self.pump()
 
@@ -726,12 +742,12 @@ class Upload(Handler):
         self.mode = arguments.get("mode")
         self.temporary = None
         folder = os.path.dirname(self.real)
+        if self.path.endswith("/"):
+            raise Refusal("invalid", "a file's path does not end with /")
         if arguments.get("make_parents", True):
             os.makedirs(folder, exist_ok=True)
         if os.path.isdir(self.real) and not os.path.islink(self.real):
             raise Refusal("is_a_directory", "there is a folder of that name")
-        if self.path.endswith("/"):
-            raise Refusal("invalid", "a file's path does not end with /")
         if not self.overwrite and os.path.lexists(self.real):
             raise Refusal("exists", "there is a file of that name")
         if self.size is not None:
@@ -1484,6 +1500,8 @@ class Guest:
         source, target = self.real(arguments["path"]), self.real(arguments["to"])
         self.check_target(source, target, arguments)
         if os.path.isdir(source):
+            if (os.path.realpath(target) + "/").startswith(os.path.realpath(source) + "/"):
+                raise Refusal("invalid", "a folder does not go into itself")
             shutil.copytree(source, target, symlinks=True)
         else:
             shutil.copy2(source, target, follow_symlinks=False)

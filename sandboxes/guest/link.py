@@ -630,7 +630,7 @@ def _text(said: Mapping[str, Any], name: str, limit: int = 8192) -> str:
 
 def _count(said: Mapping[str, Any], name: str) -> int:
     value = said.get(name)
-    if not isinstance(value, int) or not -(2**62) < value < 2**62:
+    if not isinstance(value, int) or not -(2**63) <= value < 2**63:
         raise ProtocolError(f"the sandbox sent no {name}")
     return int(value)
 
