@@ -99,7 +99,7 @@ class Image:
 class ByteStream(Protocol):
     """One open byte stream to a guest: what a link speaks over.
 
-    `read` gives b"" at the end. `close` may be called at any time, twice too, and lets go
+    `read` gives b"" at the end. A `write` that is given up still sends all or nothing. `close` may be called at any time, twice too, and lets go
     of every socket under the stream before it returns.
     """
 

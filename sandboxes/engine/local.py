@@ -248,6 +248,10 @@ class LocalStream:
                 return b""
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
+        # Whoever gives up waiting leaves no half of it behind.
+        await asyncio.shield(asyncio.ensure_future(self._write(bytes(data))))
+
+    async def _write(self, data: bytes) -> None:
         async with self._writing:
             if self._end.fileno() < 0:
                 raise EngineError("The stream is closed.")

@@ -244,6 +244,21 @@ async def test_megabytes_arrive_whole_and_in_order(engine, running):
     await stream.close()
 
 
+async def test_write_that_is_given_up_sends_all_or_nothing(engine, running):
+    stream = await engine.open_stream(running, ["sh", "-c", "sleep 0.5; exec cat"])
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stream.write(bytes(16 * MIB)), 0.1)
+    writing = asyncio.create_task(stream.write(b"end"))
+
+    received = bytearray()
+    while not received.endswith(b"end"):
+        received += await asyncio.wait_for(stream.read(MIB), 20)
+    assert len(received) in (3, 16 * MIB + 3)
+    await writing
+    await stream.close()
+
+
 async def test_stream_ends_with_its_program(engine, running):
     stream = await engine.open_stream(running, ["echo", "done"])
 
