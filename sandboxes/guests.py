@@ -45,6 +45,7 @@ _REFUSALS: dict[str, type[Refused]] = {
     "not_found": NotFound,
     "exists": Conflict,
     "busy": TooMany,
+    "closed": Conflict,
     "changed": Conflict,
     "not_a_file": Unprocessable,
     "not_a_directory": Unprocessable,

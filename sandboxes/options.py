@@ -20,6 +20,7 @@ MAX_LABEL_LENGTH = 200
 MAX_VARIABLES = 100
 MAX_VARIABLES_BYTES = 64 * 1024
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LABEL = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 NEVER = "never"
 # What a larger workspace leaves to the folders beside it.
 SCRATCH_BYTES = 128 * MIB
@@ -125,12 +126,16 @@ def _workspace_for(wish: NewSandbox, memory: int) -> int:
 
 
 def check_labels(labels: Mapping[str, str]) -> None:
-    """Raise Invalid for labels that are too many or too long."""
+    """Raise Invalid for labels that are too many, too long, or could not be searched for."""
     if len(labels) > MAX_LABELS:
         raise Invalid(f"labels: at most {MAX_LABELS}")
     for name, value in labels.items():
-        if not name or len(name) > MAX_LABEL_LENGTH or len(value) > MAX_LABEL_LENGTH:
-            raise Invalid(f"labels: names and values have 1 to {MAX_LABEL_LENGTH} characters")
+        if len(name) > MAX_LABEL_LENGTH or len(value) > MAX_LABEL_LENGTH:
+            raise Invalid(f"labels: names and values have {MAX_LABEL_LENGTH} characters at most")
+        if not LABEL.fullmatch(name):
+            raise Invalid(
+                f"labels: {name!r} is no name: a letter, then letters, digits, and any of . _ - /"
+            )
 
 
 def check_environment(variables: Mapping[str, str]) -> None:

@@ -3,12 +3,14 @@
 project, stranger   two projects that must never see each other
 token               an API key of `project`; `stranger_token` one of `stranger`
 api, stranger_api   JSON clients of the API, in process, with those keys
+server              a real server on the real engine, one for the whole session
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from typing import Any, cast
 
 import httpx
@@ -18,6 +20,7 @@ from project import keys
 from project.asgi import application
 from project.keys import create_key
 from project.models import Project
+from tests.server import Server
 
 REQUIRED = os.environ.get("REQUIRE_ENGINE") == "1"
 
@@ -88,6 +91,14 @@ def token(project: Project) -> str:
 @pytest.fixture
 def stranger_token(stranger: Project) -> str:
     return create_key(stranger, "test")[1]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"), SUPERVISOR_SECONDS="0.5").start()
+    yield server
+    server.end_sandboxes()
+    server.stop()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models.fields.json import KeyTransform
 from django.http import HttpResponse
 from ninja import Header, Query, Router, Schema
 from pydantic import Field
@@ -26,7 +26,7 @@ from project.paging import Page
 from sandboxes import lifecycle, usage
 from sandboxes.access import how_it_ended, running_sandbox, sandbox_for
 from sandboxes.models import DEAD, Command, GeneratedFile, Sandbox, Status
-from sandboxes.options import NEVER, NewSandbox
+from sandboxes.options import NEVER, NewSandbox, check_labels
 
 router = Router(tags=["sandboxes"])
 
@@ -254,9 +254,10 @@ async def list_sandboxes(request: ApiRequest, query: Query[SandboxQuery]) -> Htt
         sandboxes = sandboxes.filter(name=query.name)
     if query.label:
         name, is_pair, value = query.label.partition("=")
+        check_labels({name: value})
         sandboxes = sandboxes.filter(labels__has_key=name)
         if is_pair:
-            sandboxes = sandboxes.alias(label=KeyTextTransform(name, "labels")).filter(label=value)
+            sandboxes = sandboxes.alias(label=KeyTransform(name, "labels")).filter(label=value)
     return page(await database.read(query.of, sandboxes), sandbox_out)
 
 

@@ -1,6 +1,5 @@
 """A real server with the real engine, and the public clients on it. The index:
 
-server      one server for the whole session
 client      the acontext client, sync and async alike: every method is awaited
 stranger    the same for another project
 sandbox_id  a running sandbox, ended afterwards
@@ -11,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +44,6 @@ async def refusal(awaitable: Any) -> APIError:
     with pytest.raises(APIError) as raised:
         await awaitable
     return raised.value
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server")).start()
-    yield server
-    server.end_sandboxes()
-    server.stop()
 
 
 def make_client(kind: str, base_url: str, api_key: str) -> Any:
