@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 
 from django.conf import settings
 
-from project.errors import Invalid, Unavailable
+from project.errors import Failed, Invalid, Unavailable
 from sandboxes import guests, images, selftest
 from sandboxes.engine import get_engine
+from sandboxes.engine.base import ImageNotFound
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,13 @@ async def require_fit(image: str) -> None:
         raise Unavailable(problem, tag="engine_unfit")
     if image == images.default_image():
         return
-    with guests.refusals():
-        image_id = (await engine.image(image)).id
+    try:
+        with guests.refusals():
+            image_id = (await engine.image(image)).id
+    except Failed as refusal:
+        if not isinstance(refusal.__cause__, ImageNotFound):
+            raise
+        raise Invalid(f"image: {image} is not on the engine", tag="image_missing") from refusal
     problem = await _known(image_id, lambda: _image_problem(image))
     if problem:
         raise Invalid(f"image: {problem}", tag="image_unfit")

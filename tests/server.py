@@ -111,7 +111,7 @@ class Server:
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
         return httpx.request(
-            method, f"{self.api_url}{path}", headers=headers, timeout=60, **options
+            method, f"{self.api_url}{path}", headers=headers, **{"timeout": 60, **options}
         )
 
     def end_sandboxes(self) -> None:
