@@ -10,8 +10,15 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +37,9 @@ CALL_SECONDS = 30.0
 # No progress for so long on a file that is read or written: the guest is stuck.
 STALL_SECONDS = 60.0
 KILL_SECONDS = 10.0
+GIVE_UP_SECONDS = 5.0
 FORGET_SECONDS = 0.5
+STUCK = "the sandbox stopped taking the file"
 MAX_ENTRIES = 1000
 MAX_PROCESSES = 2 * agent.MAX_PROCESSES
 
@@ -180,7 +189,8 @@ class Channel:
         kind, payload = self.frames.popleft()
         self.held -= len(payload)
         if kind == agent.ERROR:
-            raise _guest_error(_decoded(payload))
+            with self.link.strict():
+                raise _guest_error(_decoded(payload))
         return kind, payload
 
     async def answer(self, kind: int) -> dict[str, Any]:
@@ -188,7 +198,8 @@ class Channel:
         found, payload = await self.next()
         if found != kind:
             raise self.link.broken("an answer of another kind came from the sandbox")
-        return _decoded(payload)
+        with self.link.strict():
+            return _decoded(payload)
 
     async def wait_for_credit(self) -> None:
         """Wait until more may be sent. Raises what the guest says instead."""
@@ -263,8 +274,17 @@ class Link:
     def broken(self, message: str) -> ProtocolError:
         """Note that the guest broke the protocol; return the error to raise."""
         error = ProtocolError(message)
-        self._fail(error)
+        self._end(error)
         return error
+
+    @contextmanager
+    def strict(self) -> Iterator[None]:
+        """End the link if what is read here breaks the protocol."""
+        try:
+            yield
+        except ProtocolError as error:
+            self._end(error)
+            raise
 
     # The wire.
 
@@ -276,7 +296,7 @@ class Link:
             await self._stream.write(b"".join((header, payload)))
         except (EngineError, OSError) as error:
             lost = LinkLost()
-            self._fail(lost)
+            self._end(lost)
             raise lost from error
 
     async def _read(self) -> None:
@@ -318,6 +338,12 @@ class Link:
                 channel.fail(failure)
         self._channels.clear()
 
+    def _end(self, failure: LinkLost) -> None:
+        """Let go of the stream too: the reader does so when it ends."""
+        self._fail(failure)
+        if self._reader is not None:
+            self._reader.cancel()
+
     async def _request(self, op: str, arguments: Mapping[str, Any]) -> Channel:
         if self.closed:
             raise LinkLost
@@ -325,27 +351,44 @@ class Link:
         self._next_channel = number % 0xFFFFFFFF + 1
         channel = Channel(self, number)
         self._channels[number] = channel
-        await self.send(agent.REQUEST, number, agent.encode({"op": op, **arguments}))
+        try:
+            await self.send(agent.REQUEST, number, agent.encode({"op": op, **arguments}))
+        except BaseException:
+            self._channels.pop(number, None)
+            raise
         return channel
 
     async def _give_up(self, channel: Channel) -> None:
         """Tell the guest that nobody waits for an answer any more."""
         if self._channels.get(channel.number) is channel and not self.closed:
             self._channels[channel.number] = None
-            with suppress(LinkLost):
-                await self.send(agent.CANCEL, channel.number)
+            try:
+                async with asyncio.timeout(GIVE_UP_SECONDS):
+                    await self.send(agent.CANCEL, channel.number)
+            except LinkLost:
+                pass
+            except TimeoutError:
+                self._end(LinkLost("the sandbox takes nothing any more"))
         self._channels.pop(channel.number, None)
 
-    async def _call(
-        self, op: str, within: float = CALL_SECONDS, **arguments: Any
-    ) -> dict[str, Any]:
-        """Ask and return the answer. Raises GuestError, or LinkLost if none comes in time."""
-        try:
-            async with asyncio.timeout(within):
+    @asynccontextmanager
+    async def _channel(self, op: str, arguments: Mapping[str, Any]) -> AsyncIterator[Channel]:
+        """Ask, and give the channel; give it up if the answer is not waited for to its end."""
+        with _in_time("the sandbox takes nothing any more"):
+            async with asyncio.timeout(CALL_SECONDS):
                 channel = await self._request(op, arguments)
+        try:
+            yield channel
+        except BaseException:
+            await self._give_up(channel)
+            raise
+
+    async def _call(self, op: str, within: float | None = None, **arguments: Any) -> dict[str, Any]:
+        """Ask and return the answer. Raises GuestError, or LinkLost if none comes in time."""
+        within = within or CALL_SECONDS
+        with _in_time(f"the sandbox did not answer within {within:g} seconds"):
+            async with asyncio.timeout(within), self._channel(op, arguments) as channel:
                 return await channel.answer(agent.REPLY)
-        except TimeoutError:
-            raise LinkLost(f"the sandbox did not answer within {within:g} seconds") from None
 
     # Processes.
 
@@ -357,36 +400,33 @@ class Link:
         arguments, body = _start_arguments(spec)
         if self._recorded:
             arguments["forget"], self._recorded = self._recorded, []
-        try:
-            async with asyncio.timeout(STALL_SECONDS):
-                channel = await self._request("start", {**arguments, "attach": attach})
+        with _in_time("the sandbox did not start the process in time"):
+            asking = self._channel("start", {**arguments, "attach": attach})
+            async with asyncio.timeout(STALL_SECONDS), asking as channel:
                 if body:
                     for part in body:
                         await channel.send(part)
                     await self.send(agent.END, channel.number)
                 if not attach:
                     await channel.answer(agent.REPLY)
-        except TimeoutError:
-            raise LinkLost("the sandbox did not start the process in time") from None
         return Attachment(self, channel)
 
     async def attach(self, process_id: str, since: int = -1) -> Attachment:
         """Follow a process from an offset on; -1 from now, 0 from the oldest that is kept."""
-        async with asyncio.timeout(CALL_SECONDS):
-            channel = await self._request("attach", {"id": process_id, "since": since})
-            await channel.answer(agent.HEAD)
+        with _in_time("the sandbox did not answer in time"):
+            asking = self._channel("attach", {"id": process_id, "since": since})
+            async with asyncio.timeout(CALL_SECONDS), asking as channel:
+                await channel.answer(agent.HEAD)
         return Attachment(self, channel)
 
     async def write_stdin(self, process_id: str, data: bytes) -> None:
         """Write to a process; returns when the process, or its terminal, has taken it all."""
-        async with asyncio.timeout(STALL_SECONDS):
-            channel = await self._request("stdin", {"id": process_id})
-            try:
+        with _in_time("the process does not take its input"):
+            asking = self._channel("stdin", {"id": process_id})
+            async with asyncio.timeout(STALL_SECONDS), asking as channel:
                 await channel.send(data)
                 await self.send(agent.END, channel.number)
                 await channel.answer(agent.REPLY)
-            finally:
-                await self._give_up(channel)
 
     async def close_stdin(self, process_id: str) -> None:
         await self._call("close_stdin", id=process_id)
@@ -420,15 +460,20 @@ class Link:
         found = (await self._call("processes")).get("processes")
         if not isinstance(found, list) or len(found) > MAX_PROCESSES:
             raise self.broken("a list of processes came that is none")
-        return [_process_info(entry) for entry in found]
+        with self.strict():
+            return [_process_info(entry) for entry in found]
 
     async def process(self, process_id: str) -> ProcessInfo:
-        return _process_info(await self._call("process", id=process_id))
+        answer = await self._call("process", id=process_id)
+        with self.strict():
+            return _process_info(answer)
 
     # Files.
 
     async def stat(self, path: str, *, follow: bool = True) -> FileStat:
-        return _file_stat(await self._call("stat", path=path, follow=follow))
+        answer = await self._call("stat", path=path, follow=follow)
+        with self.strict():
+            return _file_stat(answer)
 
     async def list(
         self, path: str, *, after: str = "", limit: int = MAX_ENTRIES
@@ -439,19 +484,19 @@ class Link:
         if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
             raise self.broken("a list of files came that is none")
         more = answer.get("after")
-        return [_file_stat(entry) for entry in entries], more if isinstance(more, str) else None
+        with self.strict():
+            return [_file_stat(entry) for entry in entries], more if isinstance(more, str) else None
 
     async def read(
         self, path: str, *, start: int = 0, end: int | None = None
     ) -> tuple[FileStat, AsyncGenerator[bytes]]:
         """Open a file; return what it is and its bytes. Close the iterator to give up."""
-        channel = await self._request("read", {"path": path, "start": start, "end": end})
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                stat = _file_stat(await channel.answer(agent.HEAD))
-        except TimeoutError:
-            await self._give_up(channel)
-            raise LinkLost("the sandbox did not open the file in time") from None
+        with _in_time("the sandbox did not open the file in time"):
+            asking = self._channel("read", {"path": path, "start": start, "end": end})
+            async with asyncio.timeout(CALL_SECONDS), asking as channel:
+                answer = await channel.answer(agent.HEAD)
+                with self.strict():
+                    stat = _file_stat(answer)
         return stat, self._chunks(channel)
 
     async def _chunks(self, channel: Channel) -> AsyncGenerator[bytes]:
@@ -486,27 +531,24 @@ class Link:
         overwrite: bool = True,
     ) -> FileStat:
         """Write a file whole or not at all."""
-        channel = await self._request(
-            "write",
-            {
-                "path": path,
-                "size": size,
-                "mode": mode,
-                "make_parents": make_parents,
-                "overwrite": overwrite,
-            },
-        )
-        try:
+        arguments = {
+            "path": path,
+            "size": size,
+            "mode": mode,
+            "make_parents": make_parents,
+            "overwrite": overwrite,
+        }
+        async with self._channel("write", arguments) as channel:
             async for chunk in chunks:
+                with _in_time(STUCK):
+                    async with asyncio.timeout(STALL_SECONDS):
+                        await channel.send(chunk)
+            with _in_time(STUCK):
                 async with asyncio.timeout(STALL_SECONDS):
-                    await channel.send(chunk)
-            async with asyncio.timeout(STALL_SECONDS):
-                await self.send(agent.END, channel.number)
-                return _file_stat(await channel.answer(agent.REPLY))
-        except TimeoutError:
-            raise LinkLost("the sandbox stopped taking the file") from None
-        finally:
-            await self._give_up(channel)
+                    await self.send(agent.END, channel.number)
+                    answer = await channel.answer(agent.REPLY)
+            with self.strict():
+                return _file_stat(answer)
 
     async def mkdir(self, path: str, *, parents: bool = True) -> None:
         await self._call("mkdir", path=path, parents=parents)
@@ -524,21 +566,8 @@ class Link:
 
     async def usage(self) -> Usage:
         answer = await self._call("usage")
-        return Usage(
-            cpu_seconds=_number(answer, "cpu_seconds"),
-            **{
-                name: _count(answer, name)
-                for name in (
-                    "memory_bytes",
-                    "memory_limit_bytes",
-                    "processes",
-                    "pids_limit",
-                    "workspace_bytes",
-                    "workspace_limit_bytes",
-                    "oom_kills",
-                )
-            },
-        )
+        with self.strict():
+            return _usage(answer)
 
     async def deadline(self, seconds: float) -> None:
         """Have the box end by itself so many seconds from now, unless it is told again."""
@@ -559,11 +588,14 @@ class Attachment:
         while self._exit is None:
             kind, payload = await self._channel.next()
             if kind == agent.REPLY:
-                self._exit = _process_exit(_decoded(payload))
+                with self._link.strict():
+                    self._exit = _process_exit(_decoded(payload))
                 return
             if kind != agent.OUTPUT:
                 raise self._link.broken("something else came instead of output")
-            yield _output_chunk(payload)
+            with self._link.strict():
+                chunk = _output_chunk(payload)
+            yield chunk
             consumed += len(payload)
             if consumed >= WINDOW // 4:
                 await self._channel.grant(consumed)
@@ -579,6 +611,15 @@ class Attachment:
     async def detach(self) -> None:
         """Follow it no longer. The process goes on."""
         await self._link._give_up(self._channel)
+
+
+@contextmanager
+def _in_time(message: str) -> Iterator[None]:
+    """Turn a timeout into what it means on a link."""
+    try:
+        yield
+    except TimeoutError:
+        raise LinkLost(message) from None
 
 
 def _start_arguments(spec: StartSpec) -> tuple[dict[str, Any], list[bytes]]:
@@ -644,6 +685,19 @@ def _number(said: Mapping[str, Any], name: str) -> float:
 
 def _flag(said: Mapping[str, Any], name: str) -> bool:
     return said.get(name) is True
+
+
+def _usage(said: Mapping[str, Any]) -> Usage:
+    return Usage(
+        cpu_seconds=_number(said, "cpu_seconds"),
+        memory_bytes=_count(said, "memory_bytes"),
+        memory_limit_bytes=_count(said, "memory_limit_bytes"),
+        processes=_count(said, "processes"),
+        pids_limit=_count(said, "pids_limit"),
+        workspace_bytes=_count(said, "workspace_bytes"),
+        workspace_limit_bytes=_count(said, "workspace_limit_bytes"),
+        oom_kills=_count(said, "oom_kills"),
+    )
 
 
 def _process_exit(said: Mapping[str, Any]) -> ProcessExit:
