@@ -37,6 +37,9 @@ from project.errors import Failed, NoSpace, Refused, TooLarge, Unavailable
 logger = logging.getLogger(__name__)
 
 CHUNK = 512 * 1024
+# So many bytes are handed to a thread at once.
+BATCH_BYTES = 1024 * 1024
+WRITE_OUT_EVERY = 16 * 1024 * 1024
 THREADS = 8
 # What one sweep takes at the most, and in one statement.
 SWEEP_MOST = 10_000
@@ -85,6 +88,7 @@ class Spool:
         self.size = 0
         self.head = b""
         self._hash = hashlib.sha256()
+        self._on_its_way = 0
         with refusals():
             self._file: IO[bytes] = tempfile.NamedTemporaryFile(  # noqa: SIM115
                 dir=settings.SPOOL_DIR, prefix="blob-", delete=False
@@ -94,6 +98,10 @@ class Spool:
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
+
+    def write_all(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self.write(piece)
 
     def write(self, data: bytes) -> None:
         """Raises TooLarge over the limit, and NoSpace."""
@@ -105,6 +113,15 @@ class Spool:
         self._hash.update(data)
         with refusals():
             self._file.write(data)
+            if self.size - self._on_its_way >= WRITE_OUT_EVERY:
+                self._write_out()
+
+    def _write_out(self) -> None:
+        """Have the kernel begin to write to the disk: then the end has little left to wait for."""
+        self._file.flush()
+        written = self.size - self._on_its_way
+        os.posix_fadvise(self._file.fileno(), self._on_its_way, written, os.POSIX_FADV_DONTNEED)
+        self._on_its_way = self.size
 
     def close(self) -> None:
         """Bring what was written safely to the disk."""
@@ -121,16 +138,23 @@ class Spool:
 
 
 async def gather(chunks: AsyncIterable[bytes], limit: int) -> Spool:
-    """Take a stream into a spool; the next piece is fetched while one is being written."""
+    """Take a stream into a spool; the next pieces are fetched while some are being written."""
     spool = await in_thread(Spool, limit)
     writing: asyncio.Future[None] | None = None
+    batch: list[bytes] = []
+    size = 0
     try:
         async for chunk in chunks:
-            if writing is not None:
-                await writing
-            writing = in_thread(spool.write, chunk)
+            batch.append(chunk)
+            size += len(chunk)
+            if size >= BATCH_BYTES:
+                if writing is not None:
+                    await writing
+                writing = in_thread(spool.write_all, batch)
+                batch, size = [], 0
         if writing is not None:
             await writing
+        await in_thread(spool.write_all, batch)
         await in_thread(spool.close)
     except BaseException:
         if writing is not None:

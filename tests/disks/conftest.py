@@ -9,6 +9,7 @@ s3              the same bytes in an S3 of the test's own, instead
 from __future__ import annotations
 
 import socket
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from disks.models import Artifact, Disk
 from project.models import Project
 
 type Put = Callable[..., Awaitable[Artifact]]
-BUCKET = "sandbank"
 
 
 @pytest.fixture(autouse=True)
@@ -74,12 +74,13 @@ def s3_address() -> Iterator[str]:
 
 @pytest.fixture
 def s3(s3_address: str, settings: Any, store_location: Path) -> Any:
+    bucket = uuid.uuid4().hex
     settings.STORAGES = {
         **settings.STORAGES,
         "blobs": {
             "BACKEND": "storages.backends.s3.S3Storage",
             "OPTIONS": {
-                "bucket_name": BUCKET,
+                "bucket_name": bucket,
                 "endpoint_url": s3_address,
                 "region_name": "us-east-1",
                 "access_key": "test",
@@ -90,5 +91,5 @@ def s3(s3_address: str, settings: Any, store_location: Path) -> Any:
         },
     }
     storage: Any = storages["blobs"]
-    storage.connection.create_bucket(Bucket=BUCKET)
+    storage.connection.create_bucket(Bucket=bucket)
     return storage
