@@ -62,6 +62,8 @@ MAX_BODY = 64 * MIB
 HELLO_SECONDS = 5.0
 # What a process wrote to its terminal last is there to be read so soon.
 SETTLE_SECONDS = 0.05
+MAX_PAUSE = 3600.0
+MAX_SECONDS = 10 * 366 * 86400
 # The kernel takes no single argument above 128 KiB.
 MAX_ARGUMENT = 100 * KIB
 MARKER = "SANDBANK_PROCESS"
@@ -133,6 +135,19 @@ class FrameDecoder:
         payload = b"".join(self.pieces)
         self.header, self.pieces = b"", []
         return kind, channel, payload
+
+
+# What a request may be answered with, if its arguments make no sense or the kernel says no.
+REFUSED = (
+    Refusal,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    RecursionError,
+    subprocess.SubprocessError,
+)
 
 
 def frame(kind, channel, payload=b""):
@@ -217,8 +232,8 @@ class Process:
         self.timed_out = False
         self.forgotten = False
         self.oom_kills = oom_kills()
-        limits = spec.get("limits")
-        self.room = dict(zip(STREAMS, limits)) if limits else {}
+        self.room = dict(zip(STREAMS, map(int, spec.get("limits") or ())))
+        timeout = seconds_of(spec["timeout"]) if spec.get("timeout") else None
         self.produced = dict.fromkeys(STREAMS, 0)
         self.truncated = False
         self.outputs = {}  # fd: stream
@@ -236,8 +251,8 @@ class Process:
             self.stdin.put(stdin)
         if not spec.get("open_stdin") and not spec.get("pty"):
             self.stdin.end()
-        if spec.get("timeout"):
-            guest.after(float(spec["timeout"]), self.time_is_over)
+        if timeout is not None:
+            guest.after(timeout, self.time_is_over)
         self.update_reading()
 
     def spawn(self, spec, script, stdin):
@@ -260,7 +275,7 @@ class Process:
             return subprocess.Popen(
                 argv, cwd=cwd, env=environment, pass_fds=pass_fds, bufsize=0, **options
             )
-        except (OSError, ValueError) as error:
+        except REFUSED as error:
             for fd in self.outputs:
                 os.close(fd)
             self.outputs = {}
@@ -506,6 +521,13 @@ def raise_oom_score(pid):
         pass
 
 
+def seconds_of(value):
+    seconds = float(value)
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise Refusal("invalid", "a time of %s seconds" % value)
+    return seconds
+
+
 def clock_ticks():
     """Now, as /proc/PID/stat tells when a process was born."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
@@ -689,7 +711,7 @@ def refusal_of(error):
     if isinstance(error, Refusal):
         return error
     if not isinstance(error, OSError):
-        return Refusal("invalid", str(error))
+        return Refusal("invalid", "%s: %s" % (type(error).__name__, error))
     message = os.strerror(error.errno or errno.EIO)
     if error.filename:
         path = os.fsencode(error.filename).decode("utf-8", "replace")
@@ -784,7 +806,7 @@ class Upload(Handler):
             else:
                 os.link(self.temporary, self.real, follow_symlinks=False)
                 os.unlink(self.temporary)
-        except (OSError, Refusal) as error:
+        except REFUSED as error:
             self.on_cancel()
             raise refusal_of(error) from error
         os.close(self.fd)
@@ -831,7 +853,7 @@ class Reader(Handler):
 
     def pump(self):
         link = self.channel.link
-        while self.credit > 0 and self.at < self.end and link.unsent <= MAX_UNSENT:
+        while link.open and self.credit > 0 and self.at < self.end and link.unsent <= MAX_UNSENT:
             data = os.pread(self.fd, min(CHUNK, self.credit, self.end - self.at), self.at)
             if not data:
                 self.on_cancel()
@@ -839,7 +861,7 @@ class Reader(Handler):
             self.at += len(data)
             self.credit -= len(data)
             link.send(DATA, self.channel.number, data)
-        if self.at >= self.end:
+        if link.open and self.at >= self.end:
             self.on_cancel()
             self.channel.reply({})
 
@@ -963,7 +985,9 @@ class Typing(Handler):
     def taken(self, count):
         if count < 0:
             self.on_cancel()
-            self.channel.refuse(Refusal("closed", "the standard input of the process is closed"))
+            if self.untaken:  # else all that came was taken, and the end may be on its way
+                message = "the standard input of the process is closed"
+                self.channel.refuse(Refusal("closed", message))
             return
         self.untaken -= count
         self.channel.grant(count)
@@ -1071,6 +1095,10 @@ class Link:
                     self.take(kind, number, payload)
         except BrokenFrame:
             self.close()
+        except Exception as error:
+            # Whatever nobody thought of costs this link, and never the box.
+            sys.stderr.write("a link ended: %r\n" % error)
+            self.close()
 
     def take(self, kind, number, payload):
         if not self.known:
@@ -1081,7 +1109,7 @@ class Link:
             channel, handler = self.channels[number]
             try:
                 self.hand_over(kind, number, payload, handler)
-            except (Refusal, OSError) as error:
+            except REFUSED as error:
                 channel.refuse(refusal_of(error))
         # A channel that was answered already may still get what was on its way to it.
 
@@ -1101,7 +1129,7 @@ class Link:
     def greet(self, kind, payload):
         token = decode(payload).get("token") if kind == HELLO else None
         if not isinstance(token, str) or not hmac.compare_digest(
-            token.encode(), self.guest.token.encode()
+            token.encode("utf-8", "replace"), self.guest.token.encode()
         ):
             raise BrokenFrame("no good token")
         self.known = True
@@ -1112,24 +1140,30 @@ class Link:
             raise BrokenFrame("a channel too many")
         channel = Channel(self, number)
         self.channels[number] = (channel, Handler())
-        operation = self.guest.operations.get(arguments.pop("op", None))
         try:
+            operation = self.guest.operations.get(arguments.pop("op", None))
             if operation is None:
                 raise Refusal("unsupported", "this guest does not know that operation")
             handler = operation(channel, arguments)
-        except (Refusal, OSError) as error:
+        except REFUSED as error:
             channel.refuse(refusal_of(error))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            channel.refuse(Refusal("invalid", "%s: %s" % (type(error).__name__, error)))
         else:
-            if handler is not None and number in self.channels:
-                self.channels[number] = (channel, handler)
-                self.pump(channel, handler)
+            self.go_on(channel, handler)
+
+    def go_on(self, channel, handler):
+        """Leave a channel to what handles the rest of it, unless it is closed by now."""
+        if handler is None:
+            return
+        if channel.number not in self.channels:
+            handler.on_cancel()
+            return
+        self.channels[channel.number] = (channel, handler)
+        self.pump(channel, handler)
 
     def pump(self, channel, handler):
         try:
             handler.pump()
-        except (Refusal, OSError) as error:
+        except REFUSED as error:
             channel.refuse(refusal_of(error))
 
     def send(self, kind, number, payload):
@@ -1268,7 +1302,9 @@ class Guest:
             self.run_timers()
 
     def pause(self):
-        return max(0.0, self.timers[0][0] - time.monotonic()) if self.timers else None
+        if not self.timers:
+            return None
+        return min(max(0.0, self.timers[0][0] - time.monotonic()), MAX_PAUSE)
 
     def run_timers(self):
         now = time.monotonic()
@@ -1276,7 +1312,10 @@ class Guest:
             heapq.heappop(self.timers)[2]()
 
     def accept(self, fd):
-        connection, _ = self.listener.accept()
+        try:
+            connection, _ = self.listener.accept()
+        except OSError:  # gone again, or no descriptor left for it
+            return
         strangers = sum(not link.known for link in self.links)
         if len(self.links) - strangers >= MAX_LINKS or strangers >= MAX_STRANGERS:
             connection.close()
@@ -1333,21 +1372,22 @@ class Guest:
             script = os.fsdecode(body[:script_size]) if script_size is not None else None
             stdin = body[script_size or 0 :] if stdin_size is not None else None
             viewer = self.start(channel, arguments, script or arguments.get("script"), stdin)
-            if viewer is not None and channel.number in channel.link.channels:
-                channel.link.channels[channel.number] = (channel, viewer)
-                viewer.pump()
+            channel.link.go_on(channel, viewer)
 
         return Body(channel, (script_size or 0) + (stdin_size or 0), start)
 
     def start(self, channel, arguments, script, stdin):
         self.forget(arguments.get("forget") or ())
+        if not isinstance(script or "", str):
+            raise Refusal("invalid", "a script is a text")
         self.make_room()
+        credit = int(arguments.get("credit", WINDOW))
         process = Process(self, arguments, script, stdin)
         self.processes[process.id] = process
         if not arguments.get("attach", True):
             channel.reply({"pid": process.pid})
             return None
-        return Viewer(channel, process, 0, int(arguments.get("credit", WINDOW)))
+        return Viewer(channel, process, 0, credit)
 
     def make_room(self):
         """Drop the process that ended first, if there are too many."""
@@ -1420,8 +1460,9 @@ class Guest:
         channel.reply(self.process(arguments).info())
 
     def do_deadline(self, channel, arguments):
-        self.deadline = time.clock_gettime(time.CLOCK_BOOTTIME) + float(arguments["seconds"])
-        self.after(float(arguments["seconds"]), self.at_deadline)
+        seconds = seconds_of(arguments["seconds"])
+        self.deadline = time.clock_gettime(time.CLOCK_BOOTTIME) + seconds
+        self.after(seconds, self.at_deadline)
         channel.reply({})
 
     def at_deadline(self):

@@ -2,6 +2,8 @@
 
 guest     an agent that the tests of a module share, as a plain subprocess: no engine needed
 link      a link to it; what a test started there is killed when the test is over
+impatient_guest
+          an agent of the test's own that waits only a moment for hello
 folder    a folder of the test's own, as the guest names it; `place` is where it really is
 """
 
@@ -16,7 +18,7 @@ import pytest
 
 from sandboxes.engine.base import BoxSpec
 from sandboxes.engine.local import LocalEngine
-from sandboxes.guest.agent import TOKEN as TOKEN_VARIABLE
+from sandboxes.guest import agent
 from sandboxes.guest.command import agent_command
 from sandboxes.guest.link import Link
 from tests.engine.boxes import run as run_in
@@ -27,19 +29,32 @@ from tests.guest.guests import TOKEN, Guest, comes_true, run
 @pytest.fixture(scope="module")
 def guest() -> Iterator[Guest]:
     engine = LocalEngine()
-    name = f"sandbank-test-{uuid.uuid4().hex[:12]}"
-    spec = BoxSpec(
-        name=name,
-        image="",
-        command=["sh", "-c", 'echo $$ > pid; exec "$@"', "sh", *agent_command(name)],
-        labels={},
-        environment={TOKEN_VARIABLE: TOKEN},
-    )
-    yield asyncio.run(_start(engine, spec))
+    yield asyncio.run(_start(engine, *agent_command(name := _new_name()), name=name))
     asyncio.run(engine.close())
 
 
-async def _start(engine: LocalEngine, spec: BoxSpec) -> Guest:
+@pytest.fixture
+async def impatient_guest() -> AsyncIterator[Guest]:
+    source, name = Path(agent.__file__).read_text(), _new_name()
+    hasty = source.replace("HELLO_SECONDS = 5.0", "HELLO_SECONDS = 0.3")
+    assert hasty != source
+    engine = LocalEngine()
+    yield await _start(engine, "python3", "-I", "-c", hasty, name, name=name)
+    await engine.close()
+
+
+def _new_name() -> str:
+    return f"sandbank-test-{uuid.uuid4().hex[:12]}"
+
+
+async def _start(engine: LocalEngine, *command: str, name: str) -> Guest:
+    spec = BoxSpec(
+        name=name,
+        image="",
+        command=["sh", "-c", 'echo $$ > pid; exec "$@"', "sh", *command],
+        labels={},
+        environment={agent.TOKEN: TOKEN},
+    )
     await start_box(engine, spec)
     folder = Path((await run_in(engine, spec.name, "pwd")).strip()).parent
     sockets = Path("/proc/net/unix")
