@@ -96,12 +96,17 @@ async def note[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwar
     return await _run(_writers(), partial(function, *args, **kwargs), _work_softly)
 
 
+def _close_own() -> None:
+    """Close the connection of the thread this runs in."""
+    connection.close()
+
+
 async def close() -> None:
     """Close the connections of these threads and let the threads go."""
     for pool in (_readers, _writers):
         executor = pool()
         # One job for each thread: a thread takes the next only when all have begun.
         threads = executor._max_workers
-        await asyncio.gather(*(_run(executor, connection.close) for _ in range(threads)))
+        await asyncio.gather(*(_run(executor, _close_own) for _ in range(threads)))
         executor.shutdown()
         pool.cache_clear()
