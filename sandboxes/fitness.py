@@ -32,6 +32,12 @@ async def examine() -> None:
         logger.log(logging.ERROR, "sandboxes cannot be made: %s", refusal.message)
 
 
+async def sweep() -> None:
+    """Remove the probe boxes of servers that were killed in the middle of an examination."""
+    with guests.refusals():
+        await selftest.remove_left_over(get_engine())
+
+
 async def require_fit(image: str) -> None:
     """Raise Unavailable where boxes would not be isolated, and Invalid for an unfit image."""
     engine = get_engine()

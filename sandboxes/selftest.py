@@ -271,7 +271,7 @@ def _problem_in(image: str, facts: Facts) -> str:
 
 @contextlib.asynccontextmanager
 async def _probe_box(engine: Engine, spec: BoxSpec) -> AsyncIterator[None]:
-    await _remove_left_over(engine)
+    await remove_left_over(engine)
     try:
         await engine.create(spec)
         await engine.start(spec.name)
@@ -281,7 +281,7 @@ async def _probe_box(engine: Engine, spec: BoxSpec) -> AsyncIterator[None]:
             await engine.remove(spec.name)
 
 
-async def _remove_left_over(engine: Engine) -> None:
+async def remove_left_over(engine: Engine) -> None:
     """Remove the probes of servers that died in the middle of one."""
     now = datetime.now(UTC)
     for box in await engine.list({PROBE_LABEL: "1"}):

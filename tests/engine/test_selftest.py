@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import uuid
+from datetime import timedelta
 
 import docker
 import pytest
@@ -48,32 +49,61 @@ async def test_engine_here_passes(docker_engine, image):
     assert len(findings) > 20
 
 
+async def probes(engine):
+    """The probe boxes there are, those of servers that were killed among them."""
+    return {box.name for box in await engine.list({selftest.PROBE_LABEL: "1"})}
+
+
+@pytest.mark.docker
+async def test_left_over_probes_are_removed_when_they_are_old(docker_engine, image, monkeypatch):
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(monkeypatch.context()).setattr(docker_engine, "remove", nothing)
+        await selftest.run(docker_engine, image)
+    left = await probes(docker_engine)
+    assert left
+
+    await selftest.remove_left_over(docker_engine)
+    assert await probes(docker_engine) == left
+
+    monkeypatch.setattr(selftest, "LEFT_OVER_AFTER", timedelta(0))
+    await selftest.remove_left_over(docker_engine)
+    assert await probes(docker_engine) == set()
+
+
+async def nothing(name):
+    pass
+
+
 @pytest.mark.docker
 async def test_probe_leaves_nothing_behind(docker_engine, image):
+    before = await probes(docker_engine)
+
     await selftest.run(docker_engine, image)
 
-    assert await docker_engine.list({selftest.PROBE_LABEL: "1"}) == []
+    assert await probes(docker_engine) <= before
 
 
 @pytest.mark.docker
 async def test_probe_that_fails_leaves_nothing_behind(docker_engine, image, monkeypatch):
+    before = await probes(docker_engine)
     monkeypatch.setattr(selftest, "PROBE", "raise SystemExit(1)")
 
     findings = await selftest.run(docker_engine, image)
 
     assert [finding.found for finding in findings] == ["Its python3 did not run the probe."]
-    assert await docker_engine.list({selftest.PROBE_LABEL: "1"}) == []
+    assert await probes(docker_engine) <= before
 
 
 @pytest.mark.docker
 async def test_probe_that_takes_too_long_is_ended(docker_engine, image, monkeypatch):
+    before = await probes(docker_engine)
     monkeypatch.setattr(selftest, "PROBE", "import time; time.sleep(60)")
     monkeypatch.setattr(selftest, "DEADLINE_SECONDS", 2.0)
 
     findings = await selftest.run(docker_engine, image)
 
     assert [finding.found for finding in findings] == ["no answer within 2 s"]
-    assert await docker_engine.list({selftest.PROBE_LABEL: "1"}) == []
+    assert await probes(docker_engine) <= before
 
 
 async def test_engine_that_is_down_is_a_finding():
