@@ -88,6 +88,16 @@ async def until_said(attachment: Attachment, wanted: bytes, seconds: float = 10)
     raise AssertionError(f"it ended and said {bytes(said)!r}")
 
 
+async def ended(link: Link, process_id: str) -> ProcessExit:
+    """Return how a process ended that nobody follows."""
+    for _ in range(500):
+        end = (await link.process(process_id)).exit
+        if end is not None:
+            return end
+        await asyncio.sleep(0.02)
+    raise AssertionError("the process does not end")
+
+
 async def comes_true(condition: Callable[[], Any], seconds: float = 5) -> bool:
     end = time.monotonic() + seconds
     while not condition():

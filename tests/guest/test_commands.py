@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandboxes.guest import agent
-from sandboxes.guest.link import GuestError, Link, ProcessExit
+from sandboxes.guest.link import GuestError, Link
 from tests.engine.boxes import lives
 from tests.guest.guests import (
     MIB,
@@ -17,6 +17,7 @@ from tests.guest.guests import (
     a_process,
     all_die,
     comes_true,
+    ended,
     result_of,
     run,
     until_said,
@@ -29,7 +30,7 @@ ESCAPES = {
     "session": "setsid sh -c 'echo $$; exec sleep 60' &",
     "orphan": "(sleep 60 & echo $!)",
     "daemon": "(setsid sh -c 'echo $$; exec sleep 60' &)",
-    "stranger": "env -i setsid sh -c 'echo $$; exec sleep 60' &",
+    "stranger": "(env -i setsid sh -c 'echo $$; exec sleep 60' &)",
     "deaf": "(trap '' TERM HUP INT; echo $BASHPID; while :; do sleep 0.1; done) &",
 }
 
@@ -479,13 +480,3 @@ async def test_guest_that_ran_much_has_no_descriptor_left_open(guest: Guest, lin
 
 def descriptors(guest: Guest) -> int:
     return len(list(Path(f"/proc/{guest.pid}/fd").iterdir()))
-
-
-async def ended(link: Link, process_id: str) -> ProcessExit:
-    """Return how a process ended that nobody follows."""
-    for _ in range(500):
-        end = (await link.process(process_id)).exit
-        if end is not None:
-            return end
-        await asyncio.sleep(0.02)
-    pytest.fail("the process does not end")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sandboxes.engine.local import LocalStream
 from sandboxes.guest import agent
 from sandboxes.guest.agent import FrameDecoder, decode, encode, frame
 from sandboxes.guest.link import Link
-from tests.guest.guests import MIB, TOKEN, Guest, a_process, comes_true, result_of, run, until_said
+from tests.guest.guests import MIB, TOKEN, Guest, a_process, comes_true, ended, run, until_said
 
 HELLO = frame(agent.HELLO, 0, encode({"token": TOKEN}))
 
@@ -325,6 +326,20 @@ async def test_input_beyond_what_was_allowed_ends_the_link(client: Client, link:
     assert await client.is_cut_off()
 
 
+async def test_input_was_taken_though_the_process_ends_before_its_end(
+    client: Client, link: Link
+) -> None:
+    process = a_process("read line", open_stdin=True)
+    attachment = await link.start(process)
+    await link.process(process.id)  # it has been started
+
+    await client.say(request(1, "stdin", id=process.id), frame(agent.DATA, 1, b"line\n"))
+    await attachment.exit()
+    await client.say(frame(agent.END, 1))
+
+    assert (await client.answer(1))[0] == agent.REPLY
+
+
 async def test_link_that_is_not_read_is_not_sent_much(guest: Guest, client: Client) -> None:
     asking = [request(n, "read", path="/workspace/large", credit=2**40) for n in range(100)]
     (guest.folder / "workspace/large").write_bytes(bytes(30 * MIB))
@@ -346,8 +361,9 @@ async def test_client_who_leaves_in_the_middle_of_a_file_does_no_harm(
     while (heard := await client.hear()) and heard[0] != agent.DATA:
         pass
 
-    await client.say(frame(agent.CREDIT, 1, agent.COUNT.pack(20 * MIB)))
-    await client.stream.close()
+    with standing_still(guest):
+        await client.say(frame(agent.CREDIT, 1, agent.COUNT.pack(20 * MIB)))
+        await client.stream.close()
 
     assert await comes_true(lambda: str(place / "file") not in open_files(guest))
 
@@ -369,8 +385,9 @@ async def test_client_who_leaves_at_once_does_no_harm(
         leaving = Client(await guest.connect())
         await leaving.say(HELLO)
         await leaving.hear()
-        await leaving.say(asking)
-        await leaving.stream.close()
+        with standing_still(guest):
+            await leaving.say(asking)
+            await leaving.stream.close()
 
     assert await comes_true_soon(link, process.id, attached=0)
     assert await comes_true(lambda: not {str(place / "file")} & open_files(guest))
@@ -386,24 +403,14 @@ async def test_process_is_not_held_up_by_a_viewer_who_left_at_once(
     leaving = Client(await guest.connect())
     await leaving.say(HELLO)
     await leaving.hear()
-    await leaving.say(request(1, "attach", id=process.id))
-    await leaving.stream.close()
+    with standing_still(guest):
+        await leaving.say(request(1, "attach", id=process.id))
+        await leaving.stream.close()
     await attachment.detach()
 
     await link.write_stdin(process.id, b"\n")
 
-    async with asyncio.timeout(10):
-        result = await result_of(await link.attach(process.id))
-    assert result.exit.stdout_bytes == 30_000_006
-
-
-def handed_over(guest: Guest, *fds: int) -> socket.socket:
-    """Return a connection over which the guest was handed descriptors, as a relay does."""
-    end = socket.socket(socket.AF_UNIX)
-    end.connect("\0" + guest.name)
-    passed = struct.pack(f"{len(fds)}i", *fds)
-    end.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
-    return end
+    assert (await ended(link, process.id)).stdout_bytes == 30_000_006
 
 
 async def comes_true_soon(link: Link, process_id: str, *, attached: int) -> bool:
