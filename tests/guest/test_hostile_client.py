@@ -413,6 +413,25 @@ async def test_process_is_not_held_up_by_a_viewer_who_left_at_once(
     assert (await ended(link, process.id)).stdout_bytes == 30_000_006
 
 
+@contextmanager
+def standing_still(guest: Guest) -> Iterator[None]:
+    """Have the guest find all at once, afterwards, what is done meanwhile."""
+    os.kill(guest.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(guest.pid, signal.SIGCONT)
+
+
+def handed_over(guest: Guest, *fds: int) -> socket.socket:
+    """Return a connection over which the guest was handed descriptors, as a relay does."""
+    end = socket.socket(socket.AF_UNIX)
+    end.connect("\0" + guest.name)
+    passed = struct.pack(f"{len(fds)}i", *fds)
+    end.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+    return end
+
+
 async def comes_true_soon(link: Link, process_id: str, *, attached: int) -> bool:
     """Tell whether so many viewers are left of a process."""
     for _ in range(200):
