@@ -23,7 +23,7 @@ from sandboxes.guest.command import agent_command
 from sandboxes.guest.link import Link
 from tests.engine.boxes import run as run_in
 from tests.engine.boxes import start_box
-from tests.guest.guests import TOKEN, Guest, comes_true, run
+from tests.guest.guests import TOKEN, Guest, comes_true
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +68,10 @@ async def link(guest: Guest) -> AsyncIterator[Link]:
     yield link
     await link.close()
     cleaner = await guest.link()
-    for process in await cleaner.processes():
-        await cleaner.kill(process.id)
-        await cleaner.forget(process.id)
-    await run(cleaner, "true")  # takes along what to forget
+    known = [process.id for process in await cleaner.processes()]
+    for process_id in known:
+        await cleaner.kill(process_id)
+    await cleaner._call("forget", ids=known)
     await cleaner.close()
 
 

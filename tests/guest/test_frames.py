@@ -9,7 +9,7 @@ import tracemalloc
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandboxes.guest import agent
@@ -119,6 +119,7 @@ def test_frame_that_comes_byte_by_byte_takes_no_more_memory_than_its_bytes():
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=4))
+@settings(max_examples=50)
 def test_json_comes_out_as_it_went_in(value):
     assert decode(encode(value)) == value
 
