@@ -29,6 +29,11 @@ RECEIVE_BYTES = 256 * KIB
 PAUSE_READING_ABOVE = 1024 * KIB
 RESUME_READING_BELOW = 256 * KIB
 PAUSE_WRITING_ABOVE = 256 * KIB
+# A stream that gave so much in so short a time rests after a piece that is smaller than a gulp.
+BUSY_SECONDS = 0.01
+BUSY_BYTES = 256 * KIB
+GULP_BYTES = 128 * KIB
+REST_SECONDS = 0.001
 LONGEST_HEAD = 16 * KIB
 LONGEST_STDERR_LINE = 2 * KIB
 
@@ -81,8 +86,10 @@ class HijackedStream(asyncio.BufferedProtocol):
     """A ByteStream over one hijacked connection."""
 
     def __init__(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._socket = connection
+        self._busy_since = 0.0
+        self._busy_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._receive = memoryview(bytearray(RECEIVE_BYTES))
         self._head = bytearray()
@@ -168,6 +175,8 @@ class HijackedStream(asyncio.BufferedProtocol):
             self._end(error)
             if self._transport is not None:
                 self._transport.abort()
+            return
+        self._rest_if_busy(nbytes)
 
     def eof_received(self) -> bool:
         return False  # the transport closes itself
@@ -233,6 +242,20 @@ class HijackedStream(asyncio.BufferedProtocol):
             self._take_frames(memoryview(bytes(rest)))
         elif (message := _message(bytes(rest))) is not None:
             self._answer.set_exception(UpgradeRefused(status, message))
+
+    def _rest_if_busy(self, nbytes: int) -> None:
+        """Let a busy stream gather for a moment: many small pieces cost more than a few large."""
+        now = self._loop.time()
+        if now - self._busy_since > BUSY_SECONDS:
+            self._busy_since, self._busy_bytes = now, 0
+        self._busy_bytes += nbytes
+        if self._busy_bytes > BUSY_BYTES and nbytes < GULP_BYTES and not self._reading_paused:
+            self._pause_reading()
+            self._loop.call_later(REST_SECONDS, self._resume_if_wanted)
+
+    def _resume_if_wanted(self) -> None:
+        if self._reading_paused and self._buffered < RESUME_READING_BELOW:
+            self._resume_reading()
 
     def _pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -67,6 +67,7 @@ MAX_SECONDS = 10 * 366 * 86400
 # The kernel takes no single argument above 128 KiB.
 MAX_ARGUMENT = 100 * KIB
 MARKER = "SANDBANK_PROCESS"
+REST_SECONDS = 0.001
 PART = ".sandbank-part-"
 FILE_DESCRIPTOR = struct.Struct("i")
 TOKEN = "SANDBANK_GUEST_TOKEN"  # noqa: S105 - the name of a variable
@@ -1031,7 +1032,7 @@ class Link:
         self.known = False
         self.queue = collections.deque()
         self.unsent = 0
-        self.was_full = False
+        self.resting = False
         self.open = True
         guest.set_reader(self.source, self.receive_first)
         guest.after(HELLO_SECONDS, self.expect_hello)
@@ -1175,6 +1176,9 @@ class Link:
         self.flush(self.sink)
 
     def flush(self, fd):
+        if self.resting:
+            return
+        before = self.unsent
         try:
             while self.queue:
                 pieces = [self.queue[i] for i in range(min(len(self.queue), 64))]
@@ -1192,7 +1196,18 @@ class Link:
         except OSError:
             self.close()
             return
-        self.guest.set_writer(fd, self.flush_and_go_on if self.queue else None)
+        # A full pipe can be written to as soon as a page of it is free: page by page, and each
+        # with a turn of everybody between here and the server. A moment later there are many.
+        self.resting = bool(self.queue) and self.unsent < before
+        if self.resting:
+            self.guest.after(REST_SECONDS, self.end_rest)
+        wants = self.queue and not self.resting
+        self.guest.set_writer(fd, self.flush_and_go_on if wants else None)
+
+    def end_rest(self):
+        self.resting = False
+        if self.open:
+            self.flush_and_go_on(self.sink)
 
     def flush_and_go_on(self, fd):
         self.flush(fd)

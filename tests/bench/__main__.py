@@ -6,6 +6,7 @@ Prints a table, keeps it in docs/benchmark.md, and ends with status 1 if a ratio
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shutil
 import statistics
@@ -146,7 +147,10 @@ class Bench:
             ("sandbox to disk", to_disk, to_host),
             ("disk to sandbox", to_sandbox, to_box),
         ):
+            os.sync()
             theirs_rate = self.size / seconds(theirs)
+            # What they left in memory must not be written out while we are measured.
+            os.sync()
             if ours is to_sandbox:
                 # A file is replaced only when the new one is whole: there is no room for two.
                 self.run(self.client, f"rm {FILE}")
