@@ -271,7 +271,7 @@ def measure(server: Server, scratch: Path, size: int, only: str | None) -> list[
 
 
 def write_page(text: str) -> None:
-    machine = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    machine = f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}"
     page = f"""# How fast it is
 
 `make bench` wrote this on {datetime.now(UTC):%Y-%m-%d} ({machine}). Everything goes through the public client over
