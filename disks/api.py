@@ -19,6 +19,7 @@ from disks import artifacts, blobs, links, paths, search, transfer, uploads
 from disks.access import disk_for, disk_or_forbidden
 from disks.content import Content, is_readable, parse
 from disks.models import Artifact, Disk
+from disks.store import in_thread
 from project import database
 from project.api import (
     DONE,
@@ -272,13 +273,13 @@ async def upsert_artifact(request: ApiRequest, disk_id: Id) -> HttpResponse:
     `file_path` names the folder; a last component that is the file's own name is dropped.
     """
     disk = await database.read(disk_for, request.auth.project, disk_id)
-    upload = await blobs.in_thread(uploads.parse, request, settings.ARTIFACT_MAX_UPLOAD_BYTES)
+    upload = await in_thread(uploads.parse, request, settings.ARTIFACT_MAX_UPLOAD_BYTES)
     try:
         filename = paths.filename_of(upload.filename)
         folder = paths.destination(upload.fields.get("file_path", ""), filename)
         meta = artifacts.parse_meta(upload.fields.get("meta") or "{}")
     except Invalid:
-        await blobs.in_thread(upload.spool.discard)
+        await in_thread(upload.spool.discard)
         raise
     artifact = await artifacts.upsert(disk, folder, filename, upload.spool, meta)
     return ok(artifact_out(artifact), status=201)
@@ -317,7 +318,7 @@ async def _content_of(artifact: Artifact) -> Content | None:
         return None
     if not is_readable(artifact.filename, artifact.mime):
         return None
-    data = await blobs.in_thread(blobs.read_whole, artifact.blob)
+    data = await in_thread(blobs.read_whole, artifact.blob)
     return await asyncio.to_thread(parse, artifact.filename, artifact.mime, data)
 
 

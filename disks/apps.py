@@ -9,7 +9,7 @@ class DisksConfig(AppConfig):
     name = "disks"
 
     def ready(self) -> None:
-        from disks import blobs
+        from disks import sweep
         from sandboxes import supervisor
 
-        supervisor.add_chore("the sweep of blobs", SWEEP_SECONDS, blobs.sweep)
+        supervisor.add_chore("the sweep of blobs", SWEEP_SECONDS, sweep.sweep)

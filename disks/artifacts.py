@@ -11,9 +11,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from disks import blobs, paths
-from disks.blobs import Spool
 from disks.media import detect
 from disks.models import Artifact, Blob, Disk
+from disks.spool import Spool
 from project import database
 from project.errors import Invalid, NotFound
 

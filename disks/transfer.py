@@ -8,6 +8,7 @@ from django.conf import settings
 
 from disks import artifacts, blobs
 from disks.models import Artifact, Disk
+from disks.spool import gather
 from project import database
 from project.errors import TooLarge
 from sandboxes import files, history
@@ -34,7 +35,7 @@ async def from_sandbox(
     async with aclosing(chunks):
         if stat.size > limit:
             raise TooLarge(f"the file is over the limit of {limit / 2**20:g} MiB")
-        spool = await blobs.gather(chunks, limit)
+        spool = await gather(chunks, limit)
     artifact = await artifacts.upsert(disk, folder, filename, spool, {})
     await database.write(history.note_generated_file, sandbox, source)
     return artifact

@@ -11,7 +11,7 @@ from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
-from disks.blobs import Spool
+from disks.spool import Spool
 from project.errors import Invalid, TooLarge
 
 FIELD = "file"

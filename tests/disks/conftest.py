@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from django.core.files.storage import storages
 
-from disks import artifacts, blobs
+from disks import artifacts
 from disks.models import Artifact, Disk
+from disks.spool import gather
 from project.models import Project
 
 type Put = Callable[..., Awaitable[Artifact]]
@@ -53,7 +54,7 @@ def put(disk: Disk) -> Put:
             for start in range(0, len(data), 100_000):
                 yield data[start : start + 100_000]
 
-        spool = await blobs.gather(chunks(), 2**30)
+        spool = await gather(chunks(), 2**30)
         return await artifacts.upsert(on, f"{folder}/", filename, spool, meta or {})
 
     return put_file

@@ -15,6 +15,9 @@ from django.utils import timezone
 
 from disks import artifacts, blobs
 from disks.models import Artifact, Blob, Disk
+from disks.spool import gather
+from disks.store import refusals
+from disks.sweep import sweep
 from project.errors import Failed, NoSpace, TooLarge, Unavailable
 from tests.disks.conftest import Put
 
@@ -75,7 +78,7 @@ async def test_a_stream_over_the_limit_leaves_nothing(
             yield b"x" * 1000
 
     with pytest.raises(TooLarge):
-        await blobs.gather(endless(), 10_000)
+        await gather(endless(), 10_000)
     assert spooled(settings) == []
 
 
@@ -85,7 +88,7 @@ async def test_a_stream_that_breaks_off_leaves_nothing(settings: Any) -> None:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await blobs.gather(broken(), 10_000)
+        await gather(broken(), 10_000)
     assert spooled(settings) == []
 
 
@@ -96,9 +99,9 @@ async def test_the_sweep_takes_what_nobody_points_to_after_its_grace(
     await put("/gone", b"gone")
     artifact = await Artifact.objects.aget(filename="gone")
     await artifact.adelete()
-    assert await blobs.sweep() == 0
+    assert await sweep() == 0
     await age(blobs_by=timedelta(days=2))
-    assert await blobs.sweep() == 1
+    assert await sweep() == 1
     assert len(stored_files(store_location)) == 1
     kept = await Artifact.objects.select_related("blob").aget(filename="kept")
     assert await collect(blobs.read(kept.blob)) == b"kept"
@@ -111,7 +114,7 @@ async def test_a_content_that_comes_again_is_not_swept(
     await Artifact.objects.all().adelete()
     await age(blobs_by=timedelta(days=2))
     again = await put("/b", b"again")
-    await blobs.sweep()
+    await sweep()
     assert await collect(blobs.read(again.blob)) == b"again"
 
 
@@ -122,7 +125,7 @@ async def test_a_doomed_blob_is_never_pointed_to(put: Put, disk: Disk) -> None:
     await Blob.objects.aupdate(status=Blob.Status.DOOMED)
     second = await put("/b", b"content")
     assert second.blob_id != first.blob_id
-    assert await blobs.sweep() == 1
+    assert await sweep() == 1
     assert await collect(blobs.read(second.blob)) == b"content"
 
 
@@ -132,11 +135,11 @@ async def test_a_crash_after_the_bytes_leaves_what_the_sweep_takes(
     async def chunks() -> AsyncIterator[bytes]:
         yield b"lost"
 
-    spool = await blobs.gather(chunks(), 100)
+    spool = await gather(chunks(), 100)
     await blobs.store(disk.project_id, spool)
     assert len(stored_files(store_location)) == 1
     await age(blobs_by=timedelta(days=2))
-    assert await blobs.sweep() == 1
+    assert await sweep() == 1
     assert stored_files(store_location) == []
     assert not await Blob.objects.aexists()
 
@@ -148,7 +151,7 @@ async def test_old_spools_of_a_crash_are_swept(settings: Any, transactional_db: 
     import os
 
     os.utime(left, (1, 1))
-    await blobs.sweep()
+    await sweep()
     assert spooled(settings) == []
 
 
@@ -178,7 +181,7 @@ async def test_the_old_file_stays_when_the_store_fails(
 
 
 def test_a_full_disk_is_said_to_be_full() -> None:
-    with pytest.raises(NoSpace, match="full"), blobs.refusals():
+    with pytest.raises(NoSpace, match="full"), refusals():
         raise OSError(28, "No space left on device")
 
 
@@ -205,7 +208,7 @@ async def test_s3_holds_the_bytes_as_well(put: Put, s3: Any) -> None:
     assert [entry.key for entry in s3.bucket.objects.all()] == [artifact.blob.key]
     await Artifact.objects.all().adelete()
     await age(blobs_by=timedelta(days=2))
-    assert await blobs.sweep() == 1
+    assert await sweep() == 1
     assert list(s3.bucket.objects.all()) == []
 
 

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from disks import blobs
 from disks.models import Artifact, Blob
+from disks.store import storage
 
 
 class Command(BaseCommand):
@@ -33,7 +34,7 @@ def problem_of(blob: Blob) -> str:
     """Return what is wrong with the bytes of a blob; nothing if they are as they were."""
     digest = hashlib.sha256()
     try:
-        with blobs.storage().open(blob.key, "rb") as file:
+        with storage().open(blob.key, "rb") as file:
             for chunk in file.chunks(blobs.CHUNK):
                 digest.update(chunk)
     except FileNotFoundError:
