@@ -1,13 +1,8 @@
-"""Endpoints: disks, the artifacts on them, and copies to and from sandboxes.
-
-Where a disk is another project's or missing, some endpoints answer 404 and some 403, as
-upstream's clients know them.
-"""
+"""Endpoints: the files on a disk."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Annotated, Any
 
 from django.conf import settings
@@ -15,10 +10,10 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from disks import artifacts, blobs, links, paths, search, transfer, uploads
+from disks import artifacts, blobs, links, paths, search, uploads
 from disks.access import disk_for, disk_or_forbidden
 from disks.content import Content, is_readable, parse
-from disks.models import Artifact, Disk
+from disks.models import Artifact
 from disks.store import in_thread
 from project import database
 from project.api import (
@@ -26,18 +21,13 @@ from project.api import (
     ApiRequest,
     Flag,
     Id,
-    PageOut,
-    PageQuery,
     Text,
     answers,
     ok,
-    page,
     timestamp,
 )
 from project.downloads import Download, respond
 from project.errors import Invalid
-from project.users import ensure_user, find_user
-from sandboxes.access import running_sandbox
 
 router = Router(tags=["disks"])
 
@@ -62,25 +52,8 @@ FORM: dict[str, Any] = {
         },
     }
 }
-NEW_DISK: dict[str, Any] = {
-    "requestBody": {
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "properties": {"user": {"type": "string"}}}
-            }
-        }
-    }
-}
 
 Name = Annotated[Text, Field(min_length=1)]
-
-
-class DiskOut(Schema):
-    id: str
-    project_id: str
-    user_id: str | None
-    created_at: str
-    updated_at: str
 
 
 class ArtifactOut(Schema):
@@ -110,24 +83,6 @@ class ListingOut(Schema):
     directories: list[str]
 
 
-class CopiedOut(Schema):
-    success: bool
-
-
-class Counts(Schema):
-    sessions_count: int
-    disks_count: int
-    skills_count: int
-
-
-class Resources(Schema):
-    counts: Counts
-
-
-class DiskQuery(PageQuery):
-    user: Text = ""
-
-
 class FileQuery(Schema):
     file_path: Name
 
@@ -148,30 +103,6 @@ class MetaIn(Schema):
     meta: str
 
 
-class ToSandboxIn(Schema):
-    file_path: Name
-    filename: Name
-    sandbox_id: Id
-    sandbox_path: Name
-
-
-class FromSandboxIn(Schema):
-    sandbox_id: Id
-    sandbox_path: Name
-    sandbox_filename: Name
-    file_path: Name
-
-
-def disk_out(disk: Disk) -> DiskOut:
-    return DiskOut(
-        id=str(disk.id),
-        project_id=str(disk.project_id),
-        user_id=None if disk.user_id is None else str(disk.user_id),
-        created_at=timestamp(disk.created_at),
-        updated_at=timestamp(disk.updated_at),
-    )
-
-
 def artifact_out(artifact: Artifact) -> ArtifactOut:
     info = {
         "path": artifact.path,
@@ -188,82 +119,6 @@ def artifact_out(artifact: Artifact) -> ArtifactOut:
         created_at=timestamp(artifact.created_at),
         updated_at=timestamp(artifact.updated_at),
     )
-
-
-# --- Disks ----------------------------------------------------------------------------------
-
-
-@router.post("/disk", response=answers(DiskOut, 201), openapi_extra=NEW_DISK)
-async def create_disk(request: ApiRequest) -> HttpResponse:
-    """Make a disk, of a user if one is named."""
-    identifier = _user_named_in(request)
-
-    def make() -> Disk:
-        project = request.auth.project
-        user = ensure_user(project, identifier) if identifier else None
-        return Disk.objects.create(project=project, user=user)
-
-    return ok(disk_out(await database.write(make)), status=201)
-
-
-def _user_named_in(request: HttpRequest) -> str:
-    """Return the user that a body of JSON, a form or the query names, if any."""
-    content_type = request.headers.get("Content-Type", "")
-    if content_type.startswith(("multipart/form-data", "application/x-www-form-urlencoded")):
-        user: Any = request.POST.get("user", "")
-    elif request.body.strip():
-        try:
-            body = json.loads(request.body)
-        except (ValueError, RecursionError):
-            raise Invalid("the body must be a JSON object") from None
-        if not isinstance(body, dict):
-            raise Invalid("the body must be a JSON object")
-        user = body.get("user") or ""
-    else:
-        user = request.GET.get("user", "")
-    if not isinstance(user, str) or "\x00" in user or not _is_encodable(user):
-        raise Invalid("user: must be a text")
-    return user
-
-
-def _is_encodable(text: str) -> bool:
-    """JSON can hold half a character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-@router.get("/disk", response=answers(PageOut[DiskOut]))
-async def list_disks(request: ApiRequest, query: Query[DiskQuery]) -> HttpResponse:
-    disks = Disk.objects.filter(project=request.auth.project)
-    if query.user:
-        disks = disks.filter(user__identifier=query.user)
-    return page(await database.read(query.of, disks), disk_out)
-
-
-@router.delete("/disk/{disk_id}", response=DONE)
-async def delete_disk(request: ApiRequest, disk_id: Id) -> HttpResponse:
-    """Delete a disk with everything on it."""
-
-    def delete() -> None:
-        disk_for(request.auth.project, disk_id).delete()
-
-    await database.write(delete)
-    return ok()
-
-
-@router.get("/user/{path:identifier}/resources", response=answers(Resources))
-async def count_resources(request: ApiRequest, identifier: Text) -> HttpResponse:
-    def count() -> int:
-        return Disk.objects.filter(user=find_user(request.auth.project, identifier)).count()
-
-    disks = await database.read(count)
-    return ok(Resources(counts=Counts(sessions_count=0, disks_count=disks, skills_count=0)))
-
-
-# --- Artifacts ------------------------------------------------------------------------------
 
 
 @router.post("/disk/{disk_id}/artifact", response=answers(ArtifactOut, 201), openapi_extra=FORM)
@@ -402,31 +257,3 @@ def _download(artifact: Artifact) -> Download:
         open=open_blob,
         content_type=artifact.mime,
     )
-
-
-# --- Copies ---------------------------------------------------------------------------------
-
-
-@router.post("/disk/{disk_id}/artifact/download_to_sandbox", response=answers(CopiedOut))
-async def copy_to_sandbox(request: ApiRequest, disk_id: Id, body: ToSandboxIn) -> HttpResponse:
-    """Copy a file of a disk into a folder of a sandbox; the folder is made if need be."""
-
-    def find() -> Artifact:
-        disk = disk_or_forbidden(request.auth.project, disk_id)
-        folder, filename = paths.folder_of(body.file_path), paths.filename_of(body.filename)
-        return artifacts.find_in(disk, folder, filename)
-
-    artifact = await database.read(find)
-    sandbox = await running_sandbox(request.auth.project, body.sandbox_id)
-    await transfer.to_sandbox(artifact, sandbox, body.sandbox_path)
-    return ok(CopiedOut(success=True))
-
-
-@router.post("/disk/{disk_id}/artifact/upload_from_sandbox", response=answers(ArtifactOut, 201))
-async def copy_from_sandbox(request: ApiRequest, disk_id: Id, body: FromSandboxIn) -> HttpResponse:
-    """Copy a file of a sandbox onto a disk, in place of one with that name."""
-    disk = await database.read(disk_for, request.auth.project, disk_id)
-    filename, folder = paths.filename_of(body.sandbox_filename), paths.folder_of(body.file_path)
-    sandbox = await running_sandbox(request.auth.project, body.sandbox_id)
-    artifact = await transfer.from_sandbox(sandbox, body.sandbox_path, filename, disk, folder)
-    return ok(artifact_out(artifact), status=201)
