@@ -22,7 +22,7 @@ test: ## run every test, the real engine included (ARGS="-k name")
 
 fast: ## run the tests that need no engine, in seconds
 	@.make/venv dev
-	@.venv/bin/python -m pytest -m "$(FAST)" $(ARGS)
+	@.venv/bin/python -m pytest -n auto -m "$(FAST)" $(ARGS)
 
 check: ## look for mistakes without running tests: style, types, imports, templates, migrations
 	@.make/venv dev

@@ -15,6 +15,10 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from django.apps import apps
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
 
 from project import keys
 from project.asgi import application
@@ -22,6 +26,8 @@ from project.keys import create_key
 from project.models import Project
 from tests.server import Server
 
+# The migrations made their rows.
+KEPT_MODELS = (ContentType, Permission)
 REQUIRED = os.environ.get("REQUIRE_ENGINE") == "1"
 
 
@@ -71,6 +77,21 @@ class Api:
 def forget_keys() -> None:
     """What one test's server remembers of keys is nothing to the next."""
     keys.forget()
+
+
+@pytest.fixture
+def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """A database that other threads see too, emptied afterwards.
+
+    In place of pytest-django's, which makes all permissions and content types anew each time.
+    """
+    with django_db_blocker.unblock():
+        yield
+        with transaction.atomic():
+            for model in apps.get_models():
+                if model not in KEPT_MODELS:
+                    model._base_manager.all()._raw_delete("default")
+        connection.close()
 
 
 @pytest.fixture

@@ -200,6 +200,7 @@ async def test_verify_finds_bytes_that_changed(
     assert "changed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 async def test_s3_holds_the_bytes_as_well(put: Put, s3: Any) -> None:
     artifact = await put("/a.bin", RANDOM)
     assert await collect(blobs.read(artifact.blob)) == RANDOM
@@ -212,6 +213,7 @@ async def test_s3_holds_the_bytes_as_well(put: Put, s3: Any) -> None:
     assert list(s3.bucket.objects.all()) == []
 
 
+@pytest.mark.slow
 async def test_an_s3_that_is_away_is_a_clear_refusal(put: Put, s3: Any, settings: Any) -> None:
     await put("/a", b"old")
     options = {**settings.STORAGES["blobs"]["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}
