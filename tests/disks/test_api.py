@@ -73,6 +73,12 @@ async def test_a_disk_of_nonsense_is_400(api: Any, body: str) -> None:
     assert (await api.post("/disk", body)).status_code == 400
 
 
+async def test_a_form_without_a_boundary_is_400(api: Any) -> None:
+    headers = {"Content-Type": "multipart/form-data"}
+    answer = await api.request("POST", "/disk", content=b"user=x", headers=headers)
+    assert answer.status_code == 400
+
+
 async def test_a_deleted_disk_is_gone_with_its_files(api: Any, disk: Disk) -> None:
     await upload(api, disk.id)
     assert (await api.delete(f"/disk/{disk.id}")).status_code == 200
