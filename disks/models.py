@@ -1,4 +1,7 @@
-"""Disks, the artifacts on them, and the bytes of those, stored once per content."""
+"""Disks, the artifacts on them, and the bytes of those, stored once per content.
+
+Also what is on its way to and from them: uploads and transfers.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ class Disk(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="disks")
     user = models.ForeignKey(EndUser, null=True, on_delete=models.CASCADE, related_name="disks")
+    name = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    created_by = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -24,7 +30,7 @@ class Disk(models.Model):
         indexes = (models.Index(fields=("project", "created_at", "id"), name="disk_page"),)
 
     def __str__(self) -> str:
-        return str(self.id)
+        return self.name or str(self.id)
 
 
 class Blob(models.Model):
@@ -91,3 +97,135 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return f"{self.path}{self.filename}"
+
+
+class TrashedArtifact(models.Model):
+    """A deleted file of a disk, until it is restored or purged."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    disk = models.ForeignKey(Disk, on_delete=models.CASCADE, related_name="trash")
+    # What was deleted together is restored together.
+    deletion = models.UUIDField()
+    path = models.TextField()
+    filename = models.TextField()
+    meta = models.JSONField(default=dict, blank=True)
+    mime = models.CharField(max_length=200)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="trashed")
+    created_at = models.DateTimeField(editable=False)
+    updated_at = models.DateTimeField(editable=False)
+    deleted_at = models.DateTimeField(default=timezone.now, editable=False)
+    deleted_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ("-deleted_at", "path", "filename", "id")
+        indexes = (
+            models.Index(fields=("disk", "-deleted_at"), name="trash_page"),
+            models.Index(fields=("deletion",), name="trash_deletion"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.path}{self.filename}"
+
+
+class Place(models.TextChoices):
+    """The two kinds of places that hold files."""
+
+    DISK = "disk"
+    SANDBOX = "sandbox"
+
+
+class OnConflict(models.TextChoices):
+    """What becomes of a file whose name is taken."""
+
+    REPLACE = "replace"
+    SKIP = "skip"
+    # Both are kept; the new one gets another name.
+    RENAME = "rename", "keep both"
+
+
+class Upload(models.Model):
+    """A file on its way from a browser, as it is known to tus. Its bytes wait in the spool."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    # Where it goes; the place may be gone when it arrives.
+    place = models.CharField(max_length=10, choices=Place)
+    place_id = models.UUIDField()
+    folder = models.TextField()
+    filename = models.TextField()
+    on_conflict = models.CharField(max_length=10, choices=OnConflict, default=OnConflict.REPLACE)
+    size = models.BigIntegerField()
+    # How many bytes have arrived.
+    offset = models.BigIntegerField(default=0)
+    created_by = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("created_at", "id")
+        indexes = (models.Index(fields=("expires_at",), name="upload_expiry"),)
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class Transfer(models.Model):
+    """A copy or move of files and folders from one place to another, as a job with progress."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        CANCELLED = "cancelled"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="transfers")
+    source = models.CharField(max_length=10, choices=Place)
+    source_id = models.UUIDField()
+    source_name = models.CharField(max_length=200, blank=True)
+    source_folder = models.TextField()
+    # The names in that folder, of files and of folders.
+    names = models.JSONField(default=list)
+    target = models.CharField(max_length=10, choices=Place)
+    target_id = models.UUIDField()
+    target_name = models.CharField(max_length=200, blank=True)
+    target_folder = models.TextField()
+    # Is the source removed once it is copied?
+    moves = models.BooleanField(default=False)
+    on_conflict = models.CharField(max_length=10, choices=OnConflict, default=OnConflict.REPLACE)
+
+    status = models.CharField(max_length=10, choices=Status, default=Status.WAITING)
+    cancel_requested = models.BooleanField(default=False)
+    files_total = models.PositiveIntegerField(default=0)
+    files_done = models.PositiveIntegerField(default=0)
+    files_skipped = models.PositiveIntegerField(default=0)
+    files_failed = models.PositiveIntegerField(default=0)
+    bytes_total = models.BigIntegerField(default=0)
+    bytes_done = models.BigIntegerField(default=0)
+    # The file under way.
+    current = models.TextField(blank=True)
+    # The first of the files that were not copied: [{"path": "/a/b", "why": "..."}].
+    problems = models.JSONField(default=list)
+    error = models.TextField(blank=True)
+    created_by = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True)
+    # When its server last told of it: a job whose server died is known by this.
+    seen_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-created_at", "id")
+        indexes = (
+            models.Index(fields=("project", "-created_at"), name="transfer_page"),
+            models.Index(
+                fields=("seen_at",),
+                name="transfer_unfinished",
+                condition=models.Q(status__in=("waiting", "running")),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.source_name} to {self.target_name}"

@@ -1,9 +1,10 @@
-"""The tenant and what belongs to it: projects, their API keys and their end users."""
+"""The tenant and what belongs to it: projects, their members, API keys and end users."""
 
 from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -23,6 +24,39 @@ class Project(models.Model):
         return self.name
 
 
+class Role(models.TextChoices):
+    """What a member may do; project/policy.py says what that is."""
+
+    OWNER = "owner"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+class Membership(models.Model):
+    """A person in a project."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("created_at", "id")
+        constraints = (
+            models.UniqueConstraint(fields=("project", "user"), name="one_membership"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.role} of {self.project}"
+
+
+def everything() -> list[str]:
+    """Return the scopes of a key that may do all."""
+    return ["all"]
+
+
 class ApiKey(models.Model):
     """A key of a project. Only a keyed hash of it is kept."""
 
@@ -31,6 +65,10 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=200)
     prefix = models.CharField(max_length=16, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
+    # What it may do; project/keys.py has the list.
+    scopes = models.JSONField(default=everything, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.CharField(max_length=200, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -59,6 +97,50 @@ class EndUser(models.Model):
 
     def __str__(self) -> str:
         return self.identifier
+
+
+class Activity(models.Model):
+    """One thing somebody did, or was refused. Written once, never changed."""
+
+    class Door(models.TextChoices):
+        BROWSER = "browser"
+        API = "api"
+        ADMIN = "admin", "admin panel"
+        # What nobody asked for, such as an end by expiry.
+        SANDBANK = "sandbank", "Sandbank"
+
+    class Outcome(models.TextChoices):
+        DONE = "done"
+        REFUSED = "refused"
+        FAILED = "failed"
+
+    # None: of the whole installation, such as a sign-in.
+    project = models.ForeignKey(
+        Project, null=True, on_delete=models.CASCADE, related_name="activities"
+    )
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    # A user's name, or that of an API key.
+    actor = models.CharField(max_length=200)
+    door = models.CharField(max_length=10, choices=Door)
+    # Such as `sandbox.create`.
+    verb = models.CharField(max_length=50)
+    object_id = models.CharField(max_length=200, blank=True)
+    object_name = models.CharField(max_length=300, blank=True)
+    address = models.GenericIPAddressField(null=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.DONE)
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("-at", "-id")
+        verbose_name_plural = "activity"
+        indexes = (
+            models.Index(fields=("project", "-at", "-id"), name="activity_page"),
+            models.Index(fields=("object_id", "-at"), name="activity_of_object"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.verb} {self.object_name}"
 
 
 class IdempotentRequest(models.Model):

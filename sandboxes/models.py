@@ -1,4 +1,4 @@
-"""Sandboxes, their command history, and the files that were taken from them."""
+"""Sandboxes, their commands and terminals, what they used, and the files taken from them."""
 
 from __future__ import annotations
 
@@ -64,6 +64,8 @@ class Sandbox(models.Model):
     pids = models.PositiveIntegerField()
     network = models.CharField(max_length=20, default="none")
     environment = models.JSONField(default=dict, blank=True)
+    # Are its terminals recorded?
+    records_terminals = models.BooleanField(default=False)
 
     status = models.CharField(max_length=10, choices=Status, default=Status.CREATING)
     reason = models.CharField(max_length=20, choices=Reason, blank=True)
@@ -92,6 +94,7 @@ class Sandbox(models.Model):
         verbose_name_plural = "sandboxes"
         indexes = (
             models.Index(fields=("project", "created_at", "id"), name="sandbox_page"),
+            models.Index(fields=("project", "status", "created_at"), name="sandbox_by_status"),
             models.Index(
                 fields=("status", "expires_at"),
                 name="sandbox_unfinished",
@@ -116,6 +119,13 @@ class Sandbox(models.Model):
             return None
         expiry = now + timedelta(seconds=self.lifetime_seconds)
         return min(expiry, self.last_expiry_at) if self.last_expiry_at else expiry
+
+
+class Door(models.TextChoices):
+    """By which way somebody came."""
+
+    API = "api", "API"
+    BROWSER = "browser"
 
 
 class CommandStatus(models.TextChoices):
@@ -145,6 +155,7 @@ class Command(models.Model):
     command = models.TextField()
     cwd = models.TextField(blank=True)
     requested_by = models.CharField(max_length=200, blank=True)
+    door = models.CharField(max_length=10, choices=Door, default=Door.API)
 
     status = models.CharField(max_length=10, choices=CommandStatus, default=CommandStatus.RUNNING)
     exit_code = models.IntegerField(null=True)
@@ -180,6 +191,91 @@ class Command(models.Model):
     @property
     def process_id(self) -> str:
         return self.id.hex
+
+
+class Terminal(models.Model):
+    """A process with a PTY. It lives in the guest; this row remembers it for good."""
+
+    class Reason(models.TextChoices):
+        EXITED = "exit", "its shell ended"
+        KILLED = "killed", "it was closed"
+        STOPPED = "stopped", "its sandbox ended"
+        IDLE = "idle", "nobody used it"
+
+    # The guest knows the process by this id.
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    sandbox = models.ForeignKey(Sandbox, on_delete=models.CASCADE, related_name="terminals")
+    name = models.CharField(max_length=100)
+    # The command it runs; empty: the best shell that the image has.
+    command = models.TextField(blank=True)
+    started_by = models.CharField(max_length=200, blank=True)
+    rows = models.PositiveSmallIntegerField(default=24)
+    columns = models.PositiveSmallIntegerField(default=80)
+    recorded = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When somebody last looked at it, to the minute.
+    seen_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True)
+    exit_code = models.IntegerField(null=True)
+    reason = models.CharField(max_length=10, choices=Reason, blank=True)
+
+    class Meta:
+        ordering = ("created_at", "id")
+        indexes = (
+            models.Index(
+                fields=("sandbox",),
+                name="terminal_open",
+                condition=models.Q(ended_at__isnull=True),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def process_id(self) -> str:
+        return self.id.hex
+
+
+class RecordingPart(models.Model):
+    """Some lines of a terminal's recording: asciicast v3 events, one to a line."""
+
+    terminal = models.ForeignKey(
+        Terminal, on_delete=models.CASCADE, related_name="recording_parts"
+    )
+    # The offset in the terminal's output behind this part: from there the recording goes on.
+    end = models.BigIntegerField()
+    # Seconds from the recording's start to this part's last event.
+    seconds = models.FloatField()
+    lines = models.TextField()
+
+    class Meta:
+        ordering = ("end",)
+        constraints = (
+            models.UniqueConstraint(fields=("terminal", "end"), name="one_recording_part"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.terminal}: up to {self.end}"
+
+
+class UsageSample(models.Model):
+    """What a sandbox used at one moment."""
+
+    sandbox = models.ForeignKey(Sandbox, on_delete=models.CASCADE, related_name="usage_samples")
+    at = models.DateTimeField(default=timezone.now)
+    # Of one core, since the sample before: 150 is one and a half cores.
+    cpu_percent = models.FloatField()
+    memory_bytes = models.BigIntegerField()
+    workspace_bytes = models.BigIntegerField()
+    processes = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ("at",)
+        indexes = (models.Index(fields=("sandbox", "at"), name="usage_page"),)
+
+    def __str__(self) -> str:
+        return f"{self.sandbox} at {self.at}"
 
 
 class GeneratedFile(models.Model):
