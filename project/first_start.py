@@ -9,7 +9,8 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from project.keys import create_key, digest_of
-from project.models import ApiKey, Project
+from project.models import ApiKey, Project, Role
+from project.policy import add_member
 
 ADMIN = "admin"
 PROJECT = "default"
@@ -34,8 +35,9 @@ def make_first(password: str, token: str) -> Credentials | None:
         if users.exists():
             return None
         password = password or secrets.token_urlsafe(12)
-        users.create_superuser(ADMIN, password=password)
+        admin = users.create_superuser(ADMIN, password=password)
         project = Project.objects.first() or Project.objects.create(name=PROJECT)
+        add_member(project, admin, Role.OWNER)
         token = create_key(project, "made at the first start", token or None)[1]
     return Credentials(ADMIN, password, token)
 

@@ -8,7 +8,7 @@ import logging
 
 from project import database
 from project.body_limit import App, Receive, Scope, Send
-from sandboxes import fitness, guests, supervisor
+from sandboxes import fitness, guests, health, supervisor
 from sandboxes.engine import close_engine
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ async def startup() -> None:
     gc.freeze()
     supervisor.start()
     _tasks.add(asyncio.create_task(fitness.examine()))
+    _tasks.add(asyncio.create_task(health.watch()))
 
 
 async def shutdown() -> None:

@@ -44,9 +44,7 @@ class Membership(models.Model):
 
     class Meta:
         ordering = ("created_at", "id")
-        constraints = (
-            models.UniqueConstraint(fields=("project", "user"), name="one_membership"),
-        )
+        constraints = (models.UniqueConstraint(fields=("project", "user"), name="one_membership"),)
 
     def __str__(self) -> str:
         return f"{self.user}: {self.role} of {self.project}"

@@ -26,6 +26,14 @@ class Status(models.TextChoices):
 ALIVE = (Status.CREATING, Status.RUNNING, Status.PAUSED)
 UNFINISHED = (*ALIVE, Status.STOPPING)
 DEAD = (Status.KILLED, Status.ERROR)
+# How pages show each; how a killed one ended makes a difference there.
+SHOWN_STATES = {
+    Status.CREATING: "starting",
+    Status.RUNNING: "running",
+    Status.PAUSED: "paused",
+    Status.STOPPING: "stopping",
+    Status.ERROR: "failed",
+}
 
 
 class Reason(models.TextChoices):
@@ -112,6 +120,17 @@ class Sandbox(models.Model):
     @property
     def is_alive(self) -> bool:
         return self.status in ALIVE
+
+    @property
+    def state(self) -> str:
+        """Its state as pages draw it: running, starting, stopping, paused, stopped, expired, failed."""
+        if self.status == Status.KILLED:
+            return "expired" if self.reason == Reason.EXPIRED else "stopped"
+        return SHOWN_STATES[Status(self.status)]
+
+    @property
+    def state_word(self) -> str:
+        return "Stopping…" if self.status == Status.STOPPING else self.state.capitalize()
 
     def renewed_expiry(self, now: datetime) -> datetime | None:
         """Return when it expires if it is used now; None: never."""
@@ -240,9 +259,7 @@ class Terminal(models.Model):
 class RecordingPart(models.Model):
     """Some lines of a terminal's recording: asciicast v3 events, one to a line."""
 
-    terminal = models.ForeignKey(
-        Terminal, on_delete=models.CASCADE, related_name="recording_parts"
-    )
+    terminal = models.ForeignKey(Terminal, on_delete=models.CASCADE, related_name="recording_parts")
     # The offset in the terminal's output behind this part: from there the recording goes on.
     end = models.BigIntegerField()
     # Seconds from the recording's start to this part's last event.

@@ -1,0 +1,69 @@
+"""The WebSocket that tells a page what has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth.models import User
+
+from project import database, events, policy
+from project.errors import NotFound
+
+FORBIDDEN = 4003
+# A person who was put out of a project hears nothing of it after this.
+LOOK_AGAIN_SECONDS = 60.0
+
+
+class EventsConsumer(AsyncWebsocketConsumer):
+    """Sends {"what": "sandbox", "id": "..."} for each change in one project."""
+
+    project_id: uuid.UUID
+    _watch: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        self.project_id = self.scope["url_route"]["kwargs"]["project_id"]
+        await self.accept()
+        if not await self._may_look():
+            await self.close(FORBIDDEN)
+            return
+        for group in self._groups():
+            await self.channel_layer.group_add(group, self.channel_name)
+        self._watch = asyncio.create_task(self._watch_membership())
+
+    async def _may_look(self) -> bool:
+        user: object = self.scope["user"]
+        if not isinstance(user, User):
+            return False
+
+        def look() -> bool:
+            fresh = User.objects.filter(pk=user.pk).first()
+            try:
+                return fresh is not None and bool(policy.member_of(fresh, self.project_id))
+            except NotFound:
+                return False
+
+        return await database.read(look)
+
+    async def _watch_membership(self) -> None:
+        while await self._may_look():  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        await self.close(FORBIDDEN)
+
+    async def disconnect(self, code: int) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        for group in self._groups():
+            await self.channel_layer.group_discard(group, self.channel_name)
+
+    def _groups(self) -> tuple[str, str]:
+        return events.group_of(self.project_id), events.EVERYBODY
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """A page has nothing to say here."""
+
+    async def changed(self, message: dict[str, Any]) -> None:
+        await self.send(json.dumps({"what": message["what"], "id": message["id"]}))

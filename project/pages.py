@@ -1,0 +1,197 @@
+"""What the views of all pages share: who is there, what they may do, and how they are told no.
+
+A view is async, takes the request, and asks the actions. Its database work and the rendering of
+its template happen in the database's threads, so that nothing blocks the event loop.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from project import activity, database, policy, request_id
+from project.errors import NotFound, Refused
+from project.models import Project
+from project.policy import Member, Right
+
+logger = logging.getLogger(__name__)
+
+# The session remembers the project that was looked at last.
+CURRENT = "project"
+
+
+class PageRequest(HttpRequest):
+    """A request of a person who is signed in, in the project they look at."""
+
+    member: Member
+
+
+type View[**P] = Callable[Concatenate[PageRequest, P], Awaitable[HttpResponseBase]]
+type PlainView[**P] = Callable[P, Coroutine[Any, Any, HttpResponseBase]]
+
+
+def page[**P](
+    needs: Right = Right.LOOK,
+) -> Callable[[View[P]], PlainView[Concatenate[HttpRequest, P]]]:
+    """Make a view a page for people who are signed in and have a right in the current project.
+
+    A view of an object calls `enter` with the object's own project instead of trusting the
+    session's, and asks there for what it needs.
+    """
+
+    def decorate(view: View[P]) -> PlainView[Concatenate[HttpRequest, P]]:
+        @functools.wraps(view)
+        async def wrapped(
+            request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
+        ) -> HttpResponseBase:
+            try:
+                entered = await _entered(request)
+                if entered is None:
+                    return _to_sign_in(request)
+                entered.member.require(needs)
+                return await view(entered, *args, **kwargs)
+            except Refused as refusal:
+                return await refused(request, refusal)
+
+        return wrapped
+
+    return decorate
+
+
+async def _entered(request: HttpRequest) -> PageRequest | None:
+    """Return the request with its member; None if nobody is signed in."""
+    user = await request.auser()
+    if not isinstance(user, User):
+        return None
+    entered: Any = request
+    wanted = await request.session.aget(CURRENT)
+    entered.member = await database.read(_current_member, user, wanted)
+    return entered  # type: ignore[no-any-return]
+
+
+def _current_member(user: User, wanted: str | None) -> Member:
+    projects = policy.projects_of(user)
+    project = _chosen(wanted) or projects.first()
+    if project is None:
+        raise NotFound("you are not a member of any project; ask an owner of one to add you")
+    try:
+        return policy.member_of(user, project.pk)
+    except NotFound:
+        first = projects.first()
+        if first is None:
+            raise
+        return policy.member_of(user, first.pk)
+
+
+def _chosen(wanted: str | None) -> Project | None:
+    try:
+        return Project.objects.filter(pk=uuid.UUID(wanted)).first() if wanted else None
+    except ValueError:
+        return None
+
+
+async def enter(request: PageRequest, project_id: uuid.UUID, right: Right = Right.LOOK) -> None:
+    """Go on in the project of the object that a page shows, if the person may.
+
+    Raises NotFound, as for a missing object, if it is not theirs, and Forbidden.
+    """
+    if request.member.project.pk != project_id:
+        request.member = await database.read(policy.member_of, request.member.user, project_id)
+        await request.session.aset(CURRENT, str(project_id))
+    request.member.require(right)
+
+
+async def render(
+    request: HttpRequest, template: str, context: dict[str, Any] | None = None, status: int = 200
+) -> HttpResponse:
+    """Render a page, or with `page.html#part` a part of one, in a thread that may query."""
+    text = await database.read(render_to_string, template, context or {}, request)
+    return HttpResponse(text, status=status)
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """Is it one of our own scripts that asks?"""
+    return "application/json" in request.headers.get("Accept", "")
+
+
+async def done(
+    request: HttpRequest, message: str, to: str, *, undo: str = "", **more: object
+) -> HttpResponse:
+    """Answer a form: a script gets JSON, a browser a redirect and the message on the next page.
+
+    `undo` is an address to POST to; `more` goes to the script.
+    """
+    if wants_json(request):
+        return JsonResponse({"message": message, "url": to, "undo": undo, **more})
+    if message:
+        await database.read(messages.success, request, message)
+    response = HttpResponseRedirect(to)
+    response.status_code = 303
+    return response
+
+
+async def refused(request: HttpRequest, refusal: Refused) -> HttpResponseBase:
+    """Answer with a refusal: JSON to a script, the page before to a form, else an error page."""
+    if wants_json(request):
+        return JsonResponse(
+            {"error": refusal.message, "tag": refusal.tag, "request_id": request_id.current()},
+            status=refusal.status,
+        )
+    before = request.headers.get("Referer", "")
+    if request.method == "POST" and url_has_allowed_host_and_scheme(
+        before, {request.get_host()}, request.is_secure()
+    ):
+        await database.read(messages.error, request, sentence(refusal.message))
+        response = HttpResponseRedirect(before)
+        response.status_code = 303
+        return response
+    return await error_page(request, refusal.status, refusal.message)
+
+
+async def error_page(request: HttpRequest, status: int, message: str) -> HttpResponse:
+    context = {"status": status, "message": sentence(message), "request_id": request_id.current()}
+    return await render(request, "error.html", context, status)
+
+
+def sentence(text: str) -> str:
+    """Write what an action said as a sentence on a page."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "?", "…")) else f"{text}."
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    if wants_json(request) or request.headers.get("HX-Request"):
+        response: HttpResponse = JsonResponse(
+            {"error": "you are signed out; sign in and try again", "tag": "signed_out"}, status=401
+        )
+        response["HX-Redirect"] = settings.LOGIN_URL
+        return response
+    return redirect_to_login(request.get_full_path())
+
+
+async def note(
+    request: PageRequest, verb: str, *, object_id: object = "", object_name: str = "", **more: Any
+) -> None:
+    """Write a line of activity for what this request did."""
+    await database.note(
+        activity.record,
+        request.member.project,
+        verb,
+        actor=request.member.name,
+        object_id=object_id,
+        object_name=object_name,
+        address=activity.address_of(request),
+        **more,
+    )

@@ -1,0 +1,16 @@
+"""Every WebSocket Sandbank answers, on one screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+
+from project.consumers import EventsConsumer
+
+# Channels' routes are Django's, with ASGI applications for views.
+_events: Any = EventsConsumer.as_asgi()
+
+websocket_urlpatterns: list[Any] = [
+    path("ws/projects/<uuid:project_id>/events/", _events),
+]

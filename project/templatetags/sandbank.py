@@ -1,0 +1,82 @@
+"""Tags and filters of all templates: icons, states, and quantities in words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from project import words
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, css_class: str = "i") -> SafeString:
+    """Draw an icon of the sprite; it says nothing to a screen reader."""
+    return format_html(
+        '<svg class="{}" aria-hidden="true"><use href="{}#{}"/></svg>',
+        css_class,
+        static("icons.svg"),
+        name if name == "mark" or name.startswith("s-") else f"i-{name}",
+    )
+
+
+@register.filter
+def size(count: float | None) -> str:
+    """Write a number of bytes, such as `4.8 KB`."""
+    return "–" if count is None else words.size(count)
+
+
+@register.filter
+def seconds(count: float | None) -> str:
+    """Write a time span, such as `4 m 12 s`."""
+    return "–" if count is None else words.duration(count)
+
+
+@register.filter
+def milliseconds(count: float | None) -> str:
+    """Write how long a command took, such as `112 ms` or `4.21 s`."""
+    return "–" if count is None else words.duration(count / 1000)
+
+
+@register.filter
+def ago(moment: datetime | None) -> str:
+    """Write how long ago something was, such as `6 min`."""
+    return "–" if moment is None else words.ago((timezone.now() - moment).total_seconds())
+
+
+@register.filter
+def left(moment: datetime | None) -> str:
+    """Write how long there is until a moment."""
+    if moment is None:
+        return "No limit"
+    return words.duration(max(0.0, (moment - timezone.now()).total_seconds()))
+
+
+@register.simple_tag
+def when(moment: datetime | None) -> SafeString | str:
+    """Write a moment for people and for programs; scripts show it in the reader's own time."""
+    if moment is None:
+        return "–"
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        moment.isoformat(),
+        moment.strftime("%d %b %Y, %H:%M:%S"),
+        ago(moment),
+    )
+
+
+@register.filter
+def short(identifier: object) -> str:
+    """Write the first part of an id, which tells it from its neighbours."""
+    return str(identifier)[:8]
+
+
+@register.filter
+def percent(part: float, whole: float) -> int:
+    return round(100 * part / whole) if whole else 0

@@ -1,0 +1,46 @@
+"""What Django itself refuses, in the form of the door that was used."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from project import request_id
+from project.envelope import API, error_response
+from project.pages import wants_json
+
+
+def no_such_page(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404, the same for what is missing and for what is somebody else's."""
+    if request.path_info.startswith(API):
+        return error_response(404, "no such address in this API", "not_found")
+    return _answer(request, 404, "There is no such page, or it is not yours to see.")
+
+
+def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 403, "You may not do this.")
+
+
+def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 400, "The request could not be understood.")
+
+
+def our_fault(request: HttpRequest) -> HttpResponse:
+    return _answer(request, 500, "Sandbank failed. Its log has the reason under this request.")
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 for a form that is not ours, or is older than the session."""
+    return _answer(
+        request,
+        403,
+        "This form came from somewhere else, or from before you signed in. "
+        "Go back, load the page anew and try again.",
+    )
+
+
+def _answer(request: HttpRequest, status: int, message: str) -> HttpResponse:
+    if wants_json(request):
+        return JsonResponse({"error": message, "tag": "refused"}, status=status)
+    context = {"status": status, "message": message, "request_id": request_id.current()}
+    return render(request, "error.html", context, status=status)

@@ -1,0 +1,85 @@
+"""Sign in and out. Guessing passwords is slowed down, for an address and for a name."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import User
+from django.contrib.auth.views import LoginView
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.forms import Form
+from django.http import HttpResponse
+
+from project import activity
+
+# So many failures of one address or of one name, then a wait.
+FAILURES = 5
+WAIT_SECONDS = 60
+STAY_SECONDS = 14 * 24 * 3600
+
+
+class SignInForm(AuthenticationForm):
+    """Django's, that says how long to wait after too many failures."""
+
+    error_messages = {
+        "invalid_login": "User name and password do not match.",
+        "inactive": "This account is switched off. Ask whoever runs this server.",
+    }
+
+    def clean(self) -> dict[str, object]:
+        keys = self._keys()
+        wait = max(cache.get(key, (0, 0.0))[1] for key in keys) - time.time()
+        if wait > 0:
+            raise ValidationError(f"Too many attempts. Try again in {math.ceil(wait)} s.")
+        try:
+            cleaned = super().clean()
+        except ValidationError:
+            for key in keys:
+                _count_failure(key)
+            raise
+        cache.delete_many(keys)
+        return cleaned
+
+    def _keys(self) -> list[str]:
+        address = activity.address_of(self.request) if self.request else ""
+        # An administrator behind the same address must not be kept out by a guesser of names.
+        return [f"signin:{address}:{str(self.data.get('username', '')).lower()[:150]}"]
+
+
+def _count_failure(key: str) -> None:
+    failures = cache.get(key, (0, 0.0))[0] + 1
+    until = time.time() + WAIT_SECONDS if failures >= FAILURES else 0.0
+    cache.set(key, (0 if until else failures, until), 10 * WAIT_SECONDS)
+
+
+class SignIn(LoginView):
+    template_name = "project/signin.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: Form) -> HttpResponse:
+        response = super().form_valid(form)  # type: ignore[arg-type]
+        # Without it the session ends with the browser.
+        self.request.session.set_expiry(STAY_SECONDS if self.request.POST.get("stay") else 0)
+        user = self.request.user
+        if isinstance(user, User):
+            self._note(user.get_username(), activity.Outcome.DONE)
+        return response
+
+    def form_invalid(self, form: Form) -> HttpResponse:
+        self._note(str(form.data.get("username", ""))[:150], activity.Outcome.REFUSED)
+        response = super().form_invalid(form)  # type: ignore[arg-type]
+        response.status_code = 422
+        return response
+
+    def _note(self, name: str, outcome: str) -> None:
+        activity.record(
+            None,
+            "account.sign_in",
+            actor=name,
+            address=activity.address_of(self.request),
+            outcome=outcome,
+        )

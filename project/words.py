@@ -1,0 +1,51 @@
+"""Quantities as people write them."""
+
+from __future__ import annotations
+
+UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def size(count: float) -> str:
+    """Write a number of bytes in steps of 1024, such as `4.8 KB`."""
+    unit = 0
+    while count >= 1000 and unit < len(UNITS) - 1:
+        count /= 1024
+        unit += 1
+    if unit == 0:
+        return f"{count:.0f} B"
+    return f"{count:.1f} {UNITS[unit]}" if count < 10 else f"{count:.0f} {UNITS[unit]}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time span with its two largest units, such as `4 m 12 s`."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    if whole < HOUR:
+        return f"{whole // MINUTE} m {whole % MINUTE:02} s"
+    if whole < DAY:
+        return f"{whole // HOUR} h {whole % HOUR // MINUTE:02} m"
+    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+
+
+def ago(seconds: float) -> str:
+    """Write how long ago something was, with one unit, such as `6 min`."""
+    if seconds < 10:
+        return "just now"
+    if seconds < MINUTE:
+        return f"{int(seconds)} s ago"
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)} min ago"
+    if seconds < 2 * DAY:
+        return f"{int(seconds // HOUR)} h ago"
+    return f"{int(seconds // DAY)} d ago"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Write a count of things, such as `3 files`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

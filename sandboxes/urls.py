@@ -1,0 +1,9 @@
+"""The pages of sandboxes."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+app_name = "sandboxes"
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,26 @@
+// Asks before something is lost. Focus starts on Cancel.
+
+// `name`: what must be typed first, for what cannot be had again.
+export function confirm({ title, loss, action, name = "", destroys = true }) {
+  const dialog = document.getElementById("confirm");
+  const field = dialog.querySelector(".field");
+  const input = field.querySelector("input");
+  const yes = dialog.querySelector('[value="yes"]');
+  dialog.querySelector("h2").textContent = title;
+  dialog.querySelector("p").textContent = loss;
+  yes.textContent = action;
+  yes.className = destroys ? "btn btn-destroy" : "btn btn-primary";
+  field.hidden = !name;
+  field.querySelector("label").textContent = `Type ${name} to confirm`;
+  input.value = "";
+  const check = () => {
+    yes.disabled = Boolean(name) && input.value !== name;
+  };
+  input.oninput = check;
+  check();
+  dialog.returnValue = "cancel";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}

@@ -1,0 +1,50 @@
+// Speaks to our own server: JSON in, JSON out, errors with the server's words.
+
+const LATEST_ANSWER_MS = 30_000;
+
+export class Refused extends Error {
+  constructor(message, status, tag, body) {
+    super(message);
+    this.status = status;
+    this.tag = tag;
+    this.body = body;
+  }
+}
+
+export function csrfToken() {
+  return document.querySelector('meta[name="csrf-token"]').content;
+}
+
+// Sends a request; `data` is a FormData, URLSearchParams, or an object that goes as JSON.
+// Returns the parsed answer. Throws Refused, also when no answer came (status 0).
+export async function send(url, { method = "POST", data, signal } = {}) {
+  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
+  let body = data;
+  if (data && !(data instanceof FormData) && !(data instanceof URLSearchParams)) {
+    headers["Content-Type"] = "application/json";
+    body = JSON.stringify(data);
+  }
+  let response;
+  try {
+    const deadline = AbortSignal.timeout(LATEST_ANSWER_MS);
+    const stop = signal ? AbortSignal.any([signal, deadline]) : deadline;
+    response = await fetch(url, { method, headers, body, signal: stop, credentials: "same-origin" });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Refused("The server does not answer. Nothing is lost; try again.", 0, "offline");
+  }
+  return answerOf(response);
+}
+
+export function get(url, options = {}) {
+  return send(url, { ...options, method: "GET" });
+}
+
+async function answerOf(response) {
+  const isJson = response.headers.get("Content-Type")?.includes("json");
+  const answer = isJson ? await response.json() : {};
+  if (response.ok) return answer;
+  const words = answer.error || `The server answered ${response.status}.`;
+  const sentence = words[0].toUpperCase() + words.slice(1);
+  throw new Refused(sentence, response.status, answer.tag || "", answer);
+}

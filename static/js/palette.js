@@ -1,0 +1,1 @@
+// The palette: jump anywhere, do anything on this page.

@@ -1,0 +1,50 @@
+// Keeps times true while a page stays open, in the reader's own time zone.
+//
+// <time datetime="…">: how long ago, with the exact moment in the title
+// <span data-until="…">: what is left until then, counted down
+
+const TICK_MS = 1_000;
+
+export function duration(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const two = (count) => String(count).padStart(2, "0");
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} m ${two(whole % 60)} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} m`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
+
+export function ago(seconds) {
+  if (seconds < 10) return "just now";
+  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 2 * 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} d ago`;
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function tick() {
+  if (document.hidden) return;
+  const now = Date.now();
+  for (const element of document.querySelectorAll("time[datetime]")) {
+    const moment = new Date(element.dateTime);
+    if (!element.dataset.local) {
+      element.dataset.local = "yes";
+      element.title = moment.toLocaleString();
+    }
+    write(element, ago((now - moment) / 1000));
+  }
+  for (const element of document.querySelectorAll("[data-until]")) {
+    write(element, duration((new Date(element.dataset.until) - now) / 1000));
+  }
+  for (const element of document.querySelectorAll("[data-since]")) {
+    write(element, duration((now - new Date(element.dataset.since)) / 1000));
+  }
+}
+
+tick();
+setInterval(tick, TICK_MS);
+document.addEventListener("visibilitychange", tick);
