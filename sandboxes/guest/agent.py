@@ -23,6 +23,7 @@ import hmac
 import json
 import os
 import pty
+import re
 import select
 import selectors
 import shutil
@@ -175,10 +176,39 @@ def decode(payload):
 # --- Processes ------------------------------------------------------------------------------
 
 
+class Modes:
+    """The modes a terminal was left in by output that is no longer kept.
+
+    DEC private modes, such as the alternate screen (1049) or bracketed paste (2004):
+    https://invisible-island.net/xterm/ctlseqs/ctlseqs.html under DECSET.
+    """
+
+    CHANGE = re.compile(rb"\x1b\[\?([0-9;]{1,32})([hl])")
+    LONGEST = 40
+
+    def __init__(self):
+        self.values = {}
+        self.rest = b""
+
+    def feed(self, data):
+        data = self.rest + bytes(data)
+        for match in self.CHANGE.finditer(data):
+            for number in match.group(1).split(b";"):
+                if number and len(self.values) < 64:
+                    self.values[int(number) % 100000] = match.group(2).decode()
+        # A change that is cut in two is found with the next piece; one found twice is the same.
+        self.rest = data[-self.LONGEST :]
+
+    def preamble(self):
+        """Return what brings a fresh terminal into these modes."""
+        return "".join("\x1b[?%d%s" % change for change in self.values.items())
+
+
 class Ring:
     """The newest output of a process, in pieces that know their stream and offset."""
 
     def __init__(self):
+        self.modes = Modes()
         self.starts, self.pieces = [], []
         self.head = 0  # pieces before it are dropped already
         self.kept = 0
@@ -198,7 +228,10 @@ class Ring:
         self.end += len(data)
         self.kept += len(data)
         while self.kept > RING:
-            self.kept -= len(self.pieces[self.head][1])
+            dropped_stream, dropped = self.pieces[self.head]
+            if dropped_stream == "pty":
+                self.modes.feed(dropped)
+            self.kept -= len(dropped)
             self.pieces[self.head] = None
             self.head += 1
         if self.head > 256 and self.head * 2 > len(self.pieces):
@@ -479,6 +512,15 @@ class StdinQueue:
             self.close()
             return
         self.guest.set_writer(fd, self.flush if self.chunks else None)
+
+    def drop(self):
+        """Forget what was not taken yet; whoever waits for it is told that it was."""
+        count = sum(len(chunk) for chunk in self.chunks)
+        self.chunks.clear()
+        if self.fd is not None:
+            self.guest.set_writer(self.fd, None)
+        if count and self.on_taken:
+            self.on_taken(count)
 
     def close(self):
         if self.fd is None:
@@ -1422,7 +1464,15 @@ class Guest:
 
     def do_attach(self, channel, arguments):
         process = self.process(arguments)
-        channel.head({"pid": process.pid})
+        ring = process.ring
+        channel.head(
+            {
+                "pid": process.pid,
+                "oldest_offset": ring.begin,
+                "next_offset": ring.end,
+                "preamble": ring.modes.preamble(),
+            }
+        )
         credit = int(arguments.get("credit", WINDOW))
         return Viewer(channel, process, int(arguments.get("since", -1)), credit)
 
@@ -1444,6 +1494,12 @@ class Guest:
             raise Refusal("invalid", "no such signal")
         if process.status is not None:
             raise Refusal("not_found", "the process has ended")
+        if arguments.get("foreground") and process.pty is not None:
+            # As a terminal does for Ctrl-C: what was typed ahead is dropped.
+            process.stdin.drop()
+            os.killpg(os.tcgetpgrp(process.pty), number)
+            channel.reply({})
+            return
         try:
             os.killpg(process.pid, number)
         except ProcessLookupError:

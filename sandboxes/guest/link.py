@@ -93,6 +93,18 @@ class OutputChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptOutput:
+    """What a guest holds of a process's output, from the oldest offset to the next one.
+
+    `preamble` brings a fresh terminal into the modes it had at the oldest offset.
+    """
+
+    oldest_offset: int
+    next_offset: int
+    preamble: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessExit:
     """How a process ended. `duration` is in seconds; the byte counts include what was dropped."""
 
@@ -411,13 +423,19 @@ class Link:
                     await channel.answer(agent.REPLY)
         return Attachment(self, channel)
 
-    async def attach(self, process_id: str, since: int = -1) -> Attachment:
-        """Follow a process from an offset on; -1 from now, 0 from the oldest that is kept."""
+    async def attach(self, process_id: str, since: int = -1, *, window: int = WINDOW) -> Attachment:
+        """Follow a process from an offset on; -1 from now, 0 from the oldest that is kept.
+
+        At most `window` bytes are on their way at once.
+        """
+        arguments = {"id": process_id, "since": since, "credit": window}
         with _in_time("the sandbox did not answer in time"):
-            asking = self._channel("attach", {"id": process_id, "since": since})
+            asking = self._channel("attach", arguments)
             async with asyncio.timeout(CALL_SECONDS), asking as channel:
-                await channel.answer(agent.HEAD)
-        return Attachment(self, channel)
+                answer = await channel.answer(agent.HEAD)
+                with self.strict():
+                    kept = _kept_output(answer)
+        return Attachment(self, channel, kept, window)
 
     async def write_stdin(self, process_id: str, data: bytes) -> None:
         """Write to a process; returns when the process, or its terminal, has taken it all."""
@@ -434,8 +452,9 @@ class Link:
     async def resize(self, process_id: str, rows: int, columns: int) -> None:
         await self._call("resize", id=process_id, size=[rows, columns])
 
-    async def signal(self, process_id: str, name: str) -> None:
-        await self._call("signal", id=process_id, signal=name)
+    async def signal(self, process_id: str, name: str, *, foreground: bool = False) -> None:
+        """Signal a process; or what runs in the foreground of its terminal, as Ctrl-C does."""
+        await self._call("signal", id=process_id, signal=name, foreground=foreground)
 
     async def kill(self, process_id: str) -> None:
         """Kill a process with its whole tree; returns when none of it is left."""
@@ -577,10 +596,15 @@ class Link:
 class Attachment:
     """The output of a process, as it comes, and its end."""
 
-    def __init__(self, link: Link, channel: Channel) -> None:
+    def __init__(
+        self, link: Link, channel: Channel, kept: KeptOutput | None = None, window: int = WINDOW
+    ) -> None:
         self._link = link
         self._channel = channel
+        self._window = window
         self._exit: ProcessExit | None = None
+        # What the guest held when this began.
+        self.kept = kept or KeptOutput(0, 0, "")
 
     async def output(self) -> AsyncGenerator[OutputChunk]:
         """Give the output until the process has ended and everything it said was given."""
@@ -597,7 +621,7 @@ class Attachment:
                 chunk = _output_chunk(payload)
             yield chunk
             consumed += len(payload)
-            if consumed >= WINDOW // 4:
+            if consumed >= self._window // 4:
                 await self._channel.grant(consumed)
                 consumed = 0
 
@@ -727,6 +751,14 @@ def _process_info(said: Any) -> ProcessInfo:
         oldest_offset=_count(said, "oldest_offset"),
         next_offset=_count(said, "next_offset"),
         command=_text(said, "command", 200),
+    )
+
+
+def _kept_output(said: Mapping[str, Any]) -> KeptOutput:
+    return KeptOutput(
+        oldest_offset=_count(said, "oldest_offset"),
+        next_offset=_count(said, "next_offset"),
+        preamble=_text(said, "preamble", 2048),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 
 import pytest
 
+from sandboxes.guest import agent
 from sandboxes.guest.link import Attachment, GuestError, Link
 from tests.guest.guests import Guest, a_process, result_of, run, until_said
 
@@ -145,3 +146,57 @@ async def both(writing: Coroutine, killing: Coroutine) -> None:
     assert not task.done()
     await killing
     await task
+
+
+async def test_modes_outlive_the_output_that_set_them(link: Link) -> None:
+    script = r"printf '\033[?1049h\033[?2004;1002h'; head -c 3000000 /dev/zero | tr '\\0' x; printf '\033[?2004l'; sleep 60"
+    process = a_process(script, pty=SIZE)
+    await link.start(process, attach=False)
+    async with asyncio.timeout(20):
+        while (await link.process(process.id)).next_offset < 3_000_000:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    attachment = await link.attach(process.id, since=0)
+    kept = attachment.kept
+    assert kept.oldest_offset > 1_000_000
+    assert kept.next_offset - kept.oldest_offset <= agent.RING
+    assert kept.preamble == "\x1b[?1049h\x1b[?2004h\x1b[?1002h"
+    first = await anext(aiter(attachment.output()))
+    assert first.offset == kept.oldest_offset
+    await link.kill(process.id)
+
+
+def test_mode_cut_in_two_is_found() -> None:
+    for cut in range(1, 8):
+        modes = agent.Modes()
+        text = b"\x1b[?1049h"
+        modes.feed(text[:cut])
+        modes.feed(text[cut:])
+        assert modes.preamble() == "\x1b[?1049h"
+
+
+async def test_interrupt_reaches_the_foreground_and_drops_what_was_typed(link: Link) -> None:
+    process = a_process(argv=["bash", "--norc", "--noprofile"], pty=SIZE, env=PROMPT)
+    await link.start(process, attach=False)
+    await link.write_stdin(process.id, b"stty raw -echo; sleep 1000\n")
+    await asyncio.sleep(0.3)
+    # Nobody reads this: the terminal takes some of it and no more.
+    typing = asyncio.create_task(link.write_stdin(process.id, b"x" * 500_000))
+    await asyncio.sleep(0.3)
+    assert not typing.done()
+    await link.signal(process.id, "INT", foreground=True)
+    async with asyncio.timeout(5):
+        await typing
+    assert (await link.process(process.id)).running
+    await link.kill(process.id)
+
+
+async def test_small_window_holds_the_rest_back(link: Link) -> None:
+    process = a_process("head -c 900000 /dev/zero", pty=SIZE)
+    await link.start(process, attach=False)
+    async with asyncio.timeout(20):
+        while (await link.process(process.id)).running:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    attachment = await link.attach(process.id, since=0, window=65536)
+    await asyncio.sleep(0.2)
+    assert attachment._channel.held <= 65536 + 64 * 32
+    assert sum([len(chunk.data) async for chunk in attachment.output()]) == 900000
