@@ -96,6 +96,36 @@ class Image:
     labels: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine tells of itself and of the machine it runs on."""
+
+    version: str
+    kernel: str
+    system: str
+    cpus: int
+    memory_bytes: int
+    # Its clock when it answered.
+    at: datetime
+    storage: str = ""
+    cgroups: str = ""
+    runtime: str = ""
+    # What fences its boxes in, such as seccomp and apparmor.
+    security: tuple[str, ...] = ()
+    # What it itself finds wrong with its machine.
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDisk:
+    """How much of the engine's disk is taken, in bytes."""
+
+    images: int = 0
+    containers: int = 0
+    volumes: int = 0
+    build_cache: int = 0
+
+
 class ByteStream(Protocol):
     """One open byte stream to a guest: what a link speaks over.
 
@@ -118,6 +148,14 @@ class Engine(ABC):
     @abstractmethod
     async def ping(self) -> str:
         """Return the engine's version."""
+
+    @abstractmethod
+    async def info(self) -> EngineInfo:
+        """Return what the engine tells of itself."""
+
+    @abstractmethod
+    async def disk_usage(self) -> EngineDisk:
+        """Return what the engine keeps on its disk. It counts, so this may take seconds."""
 
     @abstractmethod
     async def create(self, spec: BoxSpec) -> Box:

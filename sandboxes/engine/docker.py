@@ -37,7 +37,9 @@ from .base import (
     BoxState,
     ByteStream,
     Engine,
+    EngineDisk,
     EngineError,
+    EngineInfo,
     EngineUnavailable,
     Image,
     ImageNotFound,
@@ -150,6 +152,12 @@ class DockerEngine(Engine):
     async def ping(self) -> str:
         version = await self._read(lambda client: client.version(api_version=False))
         return str(version["Version"])
+
+    async def info(self) -> EngineInfo:
+        return _info(await self._read(lambda api: api.info()))
+
+    async def disk_usage(self) -> EngineDisk:
+        return _disk_usage(await self._change(lambda api: api.df()))
 
     async def create(self, spec: BoxSpec) -> Box:
         config = container_config(spec)
@@ -360,6 +368,41 @@ def _box(container: Mapping[str, Any]) -> Box:
         state=STATES[container["State"]],
         labels=container["Labels"],
         created_at=datetime.fromtimestamp(container["Created"], UTC),
+    )
+
+
+def _info(told: Mapping[str, Any]) -> EngineInfo:
+    return EngineInfo(
+        version=told["ServerVersion"],
+        kernel=told["KernelVersion"],
+        system=told["OperatingSystem"],
+        cpus=told["NCPU"],
+        memory_bytes=told["MemTotal"],
+        # It has nine digits behind the second, or less.
+        at=datetime.fromisoformat(told["SystemTime"]),
+        storage=told["Driver"],
+        cgroups=f"v{told.get('CgroupVersion') or 1}",
+        runtime=told["DefaultRuntime"],
+        security=tuple(_option(one) for one in told.get("SecurityOptions") or ()),
+        warnings=tuple(told.get("Warnings") or ()),
+    )
+
+
+def _option(text: str) -> str:
+    """Return the name in an option such as `name=seccomp,profile=default`."""
+    return text.partition(",")[0].removeprefix("name=")
+
+
+def _disk_usage(told: Mapping[str, Any]) -> EngineDisk:
+    def total(kind: str, size: Callable[[Any], int | None]) -> int:
+        return sum(size(one) or 0 for one in told.get(kind) or ())
+
+    return EngineDisk(
+        # Layers are shared by images, and counted once.
+        images=told.get("LayersSize") or 0,
+        containers=total("Containers", lambda one: one.get("SizeRw")),
+        volumes=total("Volumes", lambda one: (one.get("UsageData") or {}).get("Size")),
+        build_cache=total("BuildCache", lambda one: one.get("Size")),
     )
 
 

@@ -37,7 +37,9 @@ from .base import (
     BoxSpec,
     BoxState,
     Engine,
+    EngineDisk,
     EngineError,
+    EngineInfo,
     Image,
     ImageNotFound,
 )
@@ -106,6 +108,20 @@ class LocalEngine(Engine):
 
     async def ping(self) -> str:
         return f"{sys.version_info.major}.{sys.version_info.minor} (local, no isolation)"
+
+    async def info(self) -> EngineInfo:
+        machine = os.uname()
+        return EngineInfo(
+            version=await self.ping(),
+            kernel=machine.release,
+            system=machine.sysname,
+            cpus=os.cpu_count() or 1,
+            memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            at=datetime.now(UTC),
+        )
+
+    async def disk_usage(self) -> EngineDisk:
+        return EngineDisk(images=sum(image.size_bytes for image in self._images.values()))
 
     async def create(self, spec: BoxSpec) -> Box:
         profile.container_config(spec)  # refuses what no box can have

@@ -24,6 +24,24 @@ async def test_ping_names_the_version(engine):
     assert (await engine.ping())[0].isdigit()
 
 
+async def test_engine_tells_of_itself(engine):
+    before = datetime.now(UTC)
+
+    info = await engine.info()
+
+    assert info.version == await engine.ping()
+    assert info.kernel
+    assert info.cpus >= 1
+    assert info.memory_bytes > 64 * MIB
+    assert abs(info.at - before) < timedelta(minutes=1)
+
+
+async def test_engine_counts_what_it_keeps_on_disk(engine):
+    usage = await engine.disk_usage()
+
+    assert min(usage.images, usage.containers, usage.volumes, usage.build_cache) >= 0
+
+
 # Life of a box
 
 
