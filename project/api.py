@@ -17,7 +17,7 @@ from ninja.errors import HttpError, ValidationError
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import to_json
 
-from project import database, keys, request_id
+from project import database, keys, request_id, scopes
 from project.envelope import CONTENT_TYPE, Done, Envelope, Problem, error_response
 from project.errors import Refused, Unauthorized
 from project.models import ApiKey, Project
@@ -52,6 +52,8 @@ async def api_key(request: HttpRequest) -> ApiKey:
     key = keys.remembered(token) or await database.read(keys.find_key, token)
     if key is None:
         raise Unauthorized("Unauthorized: this API key is unknown or was revoked")
+    if request.resolver_match is not None:
+        scopes.require(key.scopes, str(request.method), request.resolver_match.route)
     return key
 
 

@@ -6,11 +6,14 @@ import hashlib
 import hmac
 import secrets
 import time
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
 
+from project import scopes
+from project.errors import Unauthorized
 from project.models import ApiKey, Project
 
 PREFIX = "sk-ac-"
@@ -28,17 +31,32 @@ def digest_of(token: str) -> str:
     return hmac.new(pepper, token.encode(), hashlib.sha256).hexdigest()
 
 
-def create_key(project: Project, name: str, token: str | None = None) -> tuple[ApiKey, str]:
+def create_key(
+    project: Project,
+    name: str,
+    token: str | None = None,
+    *,
+    may: Iterable[str] = (scopes.Scope.ALL,),
+    expires_at: datetime | None = None,
+    created_by: str = "",
+) -> tuple[ApiKey, str]:
     """Make a key of a project. Return it with its token, which is kept nowhere.
 
-    Raises ValueError for a token of one's own that has not the form of a key.
+    Raises ValueError for a token of one's own that has not the form of a key, and Invalid for
+    scopes that are none.
     """
     if token is None:
         token = PREFIX + secrets.token_urlsafe(32)
     elif not token.startswith(PREFIX) or len(token) < len(PREFIX) + 16 or not token.isascii():
         raise ValueError(f"an API key starts with {PREFIX} and has 16 more characters at least")
     key = ApiKey.objects.create(
-        project=project, name=name, prefix=token[: len(PREFIX) + 4], digest=digest_of(token)
+        project=project,
+        name=name,
+        prefix=token[: len(PREFIX) + 4],
+        digest=digest_of(token),
+        scopes=scopes.check(may),
+        expires_at=expires_at,
+        created_by=created_by,
     )
     return key, token
 
@@ -46,7 +64,8 @@ def create_key(project: Project, name: str, token: str | None = None) -> tuple[A
 def find_key(token: str) -> ApiKey | None:
     """Return the key that is meant, if it may still be used, and note its use.
 
-    What was found is believed for a second, or until this process revokes a key.
+    What was found is believed for a second, or until this process revokes a key. Raises
+    Unauthorized for a key that has expired.
     """
     if not token.startswith(PREFIX):
         return None
@@ -59,6 +78,7 @@ def find_key(token: str) -> ApiKey | None:
         .first()
     )
     if key is not None:
+        _require_valid(key)
         if len(_remembered) >= REMEMBERED:
             forget()
         _remembered[token] = (key, time.monotonic() + BELIEVED_SECONDS)
@@ -69,7 +89,21 @@ def find_key(token: str) -> ApiKey | None:
 def remembered(token: str) -> ApiKey | None:
     """Return a key that was found a moment ago. Asks nobody."""
     key, until = _remembered.get(token, (None, 0.0))
-    return key if time.monotonic() < until else None
+    if key is None or time.monotonic() >= until or has_expired(key):
+        return None
+    return key
+
+
+def has_expired(key: ApiKey) -> bool:
+    return key.expires_at is not None and key.expires_at <= timezone.now()
+
+
+def _require_valid(key: ApiKey) -> None:
+    if has_expired(key):
+        raise Unauthorized(
+            f"Unauthorized: this API key expired at {key.expires_at:%Y-%m-%d %H:%M:%S} UTC",
+            tag="key_expired",
+        )
 
 
 def _note_use(key: ApiKey) -> None:
