@@ -17,7 +17,7 @@ from ninja.errors import HttpError, ValidationError
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import to_json
 
-from project import database, keys, request_id, scopes
+from project import activity, database, keys, request_id, scopes
 from project.envelope import CONTENT_TYPE, Done, Envelope, Problem, error_response
 from project.errors import Refused, Unauthorized
 from project.models import ApiKey, Project
@@ -164,6 +164,23 @@ class PageOut[T](Schema):
     items: list[T]
     has_more: bool
     next_cursor: str | None = None
+
+
+async def note(
+    request: ApiRequest, verb: str, *, object_id: object = "", object_name: str = "", **more: Any
+) -> None:
+    """Write a line of activity for what this call did. The caller does not wait for it."""
+    await database.note_soon(
+        activity.record,
+        request.auth.project_id,
+        verb,
+        actor=request.auth.name,
+        door=activity.Door.API,
+        object_id=object_id,
+        object_name=object_name,
+        address=activity.address_of(request),
+        **more,
+    )
 
 
 # --- Answers --------------------------------------------------------------------------------

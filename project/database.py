@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache, partial
 
 from django.conf import settings
 from django.db import close_old_connections, connection
 
+logger = logging.getLogger(__name__)
+
 READERS = 4
+# So many notes may wait to be written; who comes then waits with them.
+MOST_NOTES = 1000
+
+_notes: set[Future[object]] = set()
 
 # `soft_on`: the connection of this thread whose commits do not wait for the disk.
 _thread = threading.local()
@@ -94,6 +101,29 @@ async def note[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwar
     A crash of this process takes nothing back. It spares each command two waits for the disk.
     """
     return await _run(_writers(), partial(function, *args, **kwargs), _work_softly)
+
+
+async def note_soon[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Have a note written without waiting for it. One that cannot be written is logged."""
+    if len(_notes) >= MOST_NOTES:
+        await note(function, *args, **kwargs)
+        return
+    work = partial(_work_softly, partial(function, *args, **kwargs))
+    future: Future[object] = _writers().submit(contextvars.copy_context().run, work)
+    _notes.add(future)
+    future.add_done_callback(_noted)
+
+
+def _noted(future: Future[object]) -> None:
+    _notes.discard(future)
+    error = None if future.cancelled() else future.exception()
+    if error is not None:
+        logger.error("a note was not written", exc_info=error)
+
+
+def finish_notes() -> None:
+    """Wait until what was left to `note_soon` is written."""
+    wait(set(_notes))
 
 
 def _close_own() -> None:

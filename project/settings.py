@@ -198,7 +198,15 @@ COMMAND_MAX_OUTPUT_BYTES = env.int("COMMAND_MAX_OUTPUT_BYTES", default=10 * MIB)
 # Of each stream of a command so much is kept in the history, from its start and from its end.
 COMMAND_KEPT_OUTPUT_BYTES = env.int("COMMAND_KEPT_OUTPUT_BYTES", default=64 * 1024)
 
+# How many terminals may be open in one sandbox.
+TERMINALS_PER_SANDBOX = env.int("TERMINALS_PER_SANDBOX", default=16)
+# Of one terminal so much is recorded, if its sandbox's are.
+RECORDING_MAX_BYTES = env.int("RECORDING_MAX_BYTES", default=16 * MIB)
+
 SUPERVISOR_SECONDS = env.float("SUPERVISOR_SECONDS", default=10.0)
+
+# How long the lines of activity are kept.
+ACTIVITY_DAYS = env.int("ACTIVITY_DAYS", default=365)
 
 # --- Web ------------------------------------------------------------------------------------
 CHANNEL_LAYERS: dict[str, dict[str, object]] = {

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from project import database
+from project import activity, database
 from project.errors import Conflict, NotFound, Refused, TooMany, Unavailable
 from project.models import Project
 from sandboxes import fitness, guests, history, images
@@ -35,6 +35,10 @@ logger = logging.getLogger(__name__)
 # is away for a moment comes back to find its sandboxes.
 GUEST_GRACE = timedelta(minutes=15)
 GUEST_NEVER = timedelta(days=30)
+
+# Who ends what nobody asked to be ended.
+BY_ITSELF = "Sandbank"
+NOTED_AS = {Reason.EXPIRED: "expire", Reason.KILLED: "kill"}
 
 LABEL_INSTANCE = "sandbank.instance"
 LABEL_SANDBOX = "sandbank.sandbox"
@@ -315,7 +319,23 @@ def _claim_end(sandbox: Sandbox, reason: Reason, by: str, detail: str) -> bool:
         )
         if claimed:
             history.close_open_rows(sandbox, f"the sandbox ended: {reason.label}")
+            if by in ("", BY_ITSELF):
+                _note_end(sandbox, reason, detail)
     return claimed
+
+
+def _note_end(sandbox: Sandbox, reason: Reason, detail: str) -> None:
+    """Write the line of activity of an end that nobody asked for."""
+    activity.record(
+        sandbox.project_id,
+        f"sandbox.{NOTED_AS.get(reason, 'end')}",
+        actor=BY_ITSELF,
+        door=activity.Door.SANDBANK,
+        object_id=sandbox.id,
+        object_name=str(sandbox),
+        outcome=activity.Outcome.DONE if reason in NOTED_AS else activity.Outcome.FAILED,
+        detail=detail or reason.label,
+    )
 
 
 async def finish_kill(sandbox: Sandbox) -> None:
@@ -330,7 +350,7 @@ async def end_lost(sandbox: Sandbox, reason: Reason, detail: str) -> None:
     def write() -> bool:
         with transaction.atomic():
             history.close_open_rows(sandbox, f"the sandbox ended: {reason.label}")
-            return move(
+            ended = move(
                 sandbox.id,
                 within=UNFINISHED,
                 to=Status.ERROR,
@@ -338,6 +358,9 @@ async def end_lost(sandbox: Sandbox, reason: Reason, detail: str) -> None:
                 reason_detail=detail,
                 ended_at=timezone.now(),
             )
+            if ended:
+                _note_end(sandbox, reason, detail)
+            return ended
 
     if await database.write(write):
         logger.warning("sandbox %s ended: %s %s", sandbox.id, reason.label, detail)

@@ -20,7 +20,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 
-from project import keys
+from project import database, keys
 from project.asgi import application
 from project.keys import create_key
 from project.models import Project
@@ -87,6 +87,7 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
     """
     with django_db_blocker.unblock():
         yield
+        database.finish_notes()
         with transaction.atomic():
             for model in apps.get_models():
                 if model not in KEPT_MODELS:

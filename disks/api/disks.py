@@ -19,6 +19,7 @@ from project.api import (
     PageQuery,
     Text,
     answers,
+    note,
     ok,
     page,
     timestamp,
@@ -81,7 +82,9 @@ async def create_disk(request: ApiRequest) -> HttpResponse:
         user = ensure_user(project, identifier) if identifier else None
         return Disk.objects.create(project=project, user=user)
 
-    return ok(disk_out(await database.write(make)), status=201)
+    disk = await database.write(make)
+    await note(request, "disk.create", object_id=disk.id, object_name=str(disk))
+    return ok(disk_out(disk), status=201)
 
 
 def _user_named_in(request: HttpRequest) -> str:
@@ -125,10 +128,14 @@ async def list_disks(request: ApiRequest, query: Query[DiskQuery]) -> HttpRespon
 async def delete_disk(request: ApiRequest, disk_id: Id) -> HttpResponse:
     """Delete a disk with everything on it."""
 
-    def delete() -> None:
-        disk_for(request.auth.project, disk_id).delete()
+    def delete() -> str:
+        disk = disk_for(request.auth.project, disk_id)
+        name = str(disk)
+        disk.delete()
+        return name
 
-    await database.write(delete)
+    name = await database.write(delete)
+    await note(request, "disk.delete", object_id=disk_id, object_name=name)
     return ok()
 
 

@@ -17,6 +17,7 @@ from project.api import (
     PageQuery,
     Text,
     answers,
+    note,
     ok,
     page,
     timestamp,
@@ -164,6 +165,11 @@ def sandbox_out(sandbox: Sandbox) -> SandboxOut:
     )
 
 
+async def note_life(request: ApiRequest, what: str, sandbox: Sandbox) -> None:
+    """Write a line of activity: this call did something to a sandbox."""
+    await note(request, f"sandbox.{what}", object_id=sandbox.id, object_name=str(sandbox))
+
+
 def caller(request: ApiRequest) -> str:
     """Say who asks, for the history."""
     return f"the API key {request.auth.name}"
@@ -183,6 +189,7 @@ async def create_sandbox(
 
     async def make() -> HttpResponse:
         sandbox = await lifecycle.create(request.auth.project, wish, created_by=caller(request))
+        await note_life(request, "create", sandbox)
         return ok(sandbox_out(sandbox), status=201)
 
     if not idempotency_key:
@@ -286,6 +293,7 @@ async def change_sandbox(request: ApiRequest, sandbox_id: Id, body: ChangeIn) ->
     await lifecycle.describe(sandbox, name=body.name, labels=body.labels)
     if body.timeout is not None:
         await lifecycle.extend(sandbox, body.timeout)
+        await note_life(request, "extend", sandbox)
     return ok(sandbox_out(sandbox))
 
 
@@ -293,14 +301,18 @@ async def change_sandbox(request: ApiRequest, sandbox_id: Id, body: ChangeIn) ->
 async def pause_sandbox(request: ApiRequest, sandbox_id: Id) -> HttpResponse:
     """Freeze a sandbox: its processes stand still and keep their memory. Its time runs on."""
     sandbox = await database.read(sandbox_for, request.auth.project, sandbox_id)
-    return ok(sandbox_out(await lifecycle.pause(sandbox)))
+    paused = await lifecycle.pause(sandbox)
+    await note_life(request, "pause", paused)
+    return ok(sandbox_out(paused))
 
 
 @router.post("/sandbox/{sandbox_id}/resume", response=answers(SandboxOut))
 async def resume_sandbox(request: ApiRequest, sandbox_id: Id) -> HttpResponse:
     """Let a paused sandbox go on."""
     sandbox = await database.read(sandbox_for, request.auth.project, sandbox_id)
-    return ok(sandbox_out(await lifecycle.resume(sandbox)))
+    resumed = await lifecycle.resume(sandbox)
+    await note_life(request, "resume", resumed)
+    return ok(sandbox_out(resumed))
 
 
 @router.get("/sandbox/{sandbox_id}/usage", response=answers(UsageOut))
@@ -315,5 +327,6 @@ async def kill_sandbox(request: ApiRequest, sandbox_id: Id) -> HttpResponse:
     """End a sandbox. Ending it again is no error: `errmsg` says that it had ended."""
     sandbox = await database.read(sandbox_for, request.auth.project, sandbox_id)
     if await lifecycle.kill(sandbox, by=caller(request)):
+        await note_life(request, "kill", sandbox)
         return ok(KillOut(status=0, errmsg=""))
     return ok(KillOut(status=1, errmsg="sandbox already killed"))
