@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_POST
+
+from sandboxes.views import detail
 
 app_name = "sandboxes"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern] = [
+    path("sandboxes/<uuid:sandbox_id>/", detail.detail, name="detail"),
+    path("sandboxes/<uuid:sandbox_id>/head/", detail.head, name="head"),
+    path("sandboxes/<uuid:sandbox_id>/stop/", require_POST(detail.stop), name="stop"),
+    path("sandboxes/<uuid:sandbox_id>/pause/", require_POST(detail.pause), name="pause"),
+    path("sandboxes/<uuid:sandbox_id>/resume/", require_POST(detail.resume), name="resume"),
+    path("sandboxes/<uuid:sandbox_id>/extend/", require_POST(detail.extend), name="extend"),
+]

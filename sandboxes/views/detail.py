@@ -1,0 +1,106 @@
+"""The page of one sandbox, and what a person does with it as a whole."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Awaitable, Callable
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.utils import timezone
+
+from project import events, words
+from project.errors import Invalid
+from project.pages import PageRequest, done, note, page, render
+from project.policy import Right
+from sandboxes import lifecycle
+from sandboxes.models import Sandbox
+from sandboxes.options import NEVER
+from sandboxes.views.shared import context_for, find_sandbox, url_of
+
+TABS = ("overview", "terminal", "files", "commands", "settings")
+
+
+@page()
+async def detail(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
+    """Show a sandbox, alive or dead."""
+    sandbox = await find_sandbox(request, sandbox_id)
+    return await render(request, "sandboxes/detail.html", context_for(sandbox, "overview"))
+
+
+@page()
+async def head(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
+    """Draw the head of a sandbox's pages anew."""
+    sandbox = await find_sandbox(request, sandbox_id)
+    tab = request.GET.get("tab", "")
+    context = context_for(sandbox, tab if tab in TABS else "overview")
+    return await render(request, "sandboxes/head.html", context)
+
+
+@page()
+async def stop(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
+    """End a sandbox. Ending an ended one says so."""
+    sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
+    ended = await lifecycle.kill(sandbox, by=request.member.name)
+    if ended:
+        await _changed(request, sandbox, "sandbox.stop")
+    message = f"{sandbox} is stopped." if ended else f"{sandbox} had ended already."
+    return await done(request, message, url_of(sandbox))
+
+
+@page()
+async def pause(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
+    return await _frozen(request, sandbox_id, lifecycle.pause, "sandbox.pause", "is paused")
+
+
+@page()
+async def resume(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
+    return await _frozen(request, sandbox_id, lifecycle.resume, "sandbox.resume", "runs again")
+
+
+async def _frozen(
+    request: PageRequest,
+    sandbox_id: uuid.UUID,
+    action: Callable[[Sandbox], Awaitable[Sandbox]],
+    verb: str,
+    how: str,
+) -> HttpResponse:
+    sandbox = await action(await find_sandbox(request, sandbox_id, Right.WORK))
+    await _changed(request, sandbox, verb)
+    return await done(request, f"{sandbox} {how}.", url_of(sandbox))
+
+
+@page()
+async def extend(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
+    """Give a sandbox more time: `seconds` more, or `minutes` from now."""
+    sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
+    await lifecycle.extend(sandbox, _wanted_seconds(request, sandbox))
+    await _changed(request, sandbox, "sandbox.extend")
+    message = f"{sandbox} has no time limit now."
+    if sandbox.expires_at is not None:
+        left = (sandbox.expires_at - timezone.now()).total_seconds()
+        message = f"{sandbox} has {words.duration(round(left))} left now."
+    return await done(request, message, url_of(sandbox))
+
+
+def _wanted_seconds(request: PageRequest, sandbox: Sandbox) -> int | str:
+    """Return the lifetime from now that the form asks for. Raises Invalid."""
+    more, minutes = request.POST.get("seconds", ""), request.POST.get("minutes", "")
+    if more == NEVER:
+        return NEVER
+    try:
+        if minutes:
+            return int(minutes) * 60
+        added = int(more)
+    except ValueError:
+        raise Invalid("say by how much, as a whole number") from None
+    left = 0.0
+    if sandbox.expires_at is not None:
+        left = max(0.0, (sandbox.expires_at - timezone.now()).total_seconds())
+    return min(math.ceil(left) + added, int(settings.SANDBOX_MAX_SECONDS))
+
+
+async def _changed(request: PageRequest, sandbox: Sandbox, verb: str) -> None:
+    await note(request, verb, object_id=sandbox.pk, object_name=str(sandbox))
+    await events.changed(sandbox.project_id, "sandbox", sandbox.pk)

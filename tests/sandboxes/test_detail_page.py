@@ -1,0 +1,153 @@
+"""The page of one sandbox: what it shows of a living and of a dead one, and to whom."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from project.models import Activity, Project, Role
+from project.policy import add_member
+from sandboxes.models import Reason, Sandbox, Status
+
+MIB = 2**20
+
+
+def row(project: Project, **changes: Any) -> Sandbox:
+    """A sandbox that is in the database only."""
+    now = timezone.now()
+    return Sandbox.objects.create(
+        **{
+            "project": project,
+            "name": "calm-otter",
+            "image": "sandbank:1",
+            "cpus": 1,
+            "memory_bytes": 512 * MIB,
+            "workspace_bytes": 384 * MIB,
+            "pids": 256,
+            "status": Status.RUNNING,
+            "lifetime_seconds": 1800,
+            "expires_at": now + timedelta(minutes=30),
+            "created_by": "mara",
+            **changes,
+        }
+    )
+
+
+def visitor(project: Project, role: Role = Role.MEMBER) -> Client:
+    """A browser of somebody who is signed in."""
+    user = User.objects.create_user(f"{role}-of-{project.pk}", password="correct horse")
+    add_member(project, user, role)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_a_living_sandbox_shows_its_facts_and_what_can_be_done(project: Project) -> None:
+    sandbox = row(project)
+    page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert "calm-otter" in page
+    assert "sandbank:1" in page
+    assert 'data-state="running"' in page
+    assert f'action="/sandboxes/{sandbox.pk}/stop/"' in page
+    assert f'data-until="{sandbox.expires_at.isoformat()}"' in page  # type: ignore[union-attr]
+    assert 'class="tight"' not in page
+    assert "New like this" in page
+
+
+def test_the_last_minutes_are_a_warning(project: Project) -> None:
+    sandbox = row(project, expires_at=timezone.now() + timedelta(minutes=4))
+    page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert 'class="tight"' in page
+
+
+def test_a_dead_sandbox_tells_when_why_and_by_whom(project: Project) -> None:
+    sandbox = row(
+        project,
+        status=Status.KILLED,
+        reason=Reason.KILLED,
+        ended_by="priya",
+        ended_at=timezone.now(),
+    )
+    page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert re.search(r"It was killed by priya at \d{4}-\d\d-\d\d", page)
+    assert 'data-state="stopped"' in page
+    assert f'href="/sandboxes/new/?like={sandbox.pk}"' in page
+    # No button that could do nothing.
+    for action in ("stop", "pause", "resume", "extend"):
+        assert f"/sandboxes/{sandbox.pk}/{action}/" not in page
+    assert "data-until" not in page
+
+
+def test_an_expired_one_is_called_so(project: Project) -> None:
+    sandbox = row(project, status=Status.KILLED, reason=Reason.EXPIRED, ended_at=timezone.now())
+    page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert "Expired" in page
+    assert "Its time was over at" in page
+
+
+@pytest.mark.parametrize("tab", ["", "head/"])
+def test_a_strangers_sandbox_looks_like_a_missing_one(
+    project: Project, stranger: Project, tab: str
+) -> None:
+    sandbox = row(stranger)
+    client = visitor(project)
+    theirs = client.get(f"/sandboxes/{sandbox.pk}/{tab}")
+    missing = client.get(f"/sandboxes/{project.pk}/{tab}")
+    assert theirs.status_code == missing.status_code == 404
+    plain = [
+        re.sub(r"<code>.*?</code>|/sandboxes/[^\"]*", "", p.content.decode().split("<main")[1])
+        for p in (theirs, missing)
+    ]
+    assert plain[0] == plain[1]
+
+
+def test_a_viewer_sees_and_cannot_touch(project: Project) -> None:
+    sandbox = row(project)
+    viewer = visitor(project, Role.VIEWER)
+    page = viewer.get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert "calm-otter" in page
+    for action in ("stop", "pause", "resume", "extend"):
+        assert f"/sandboxes/{sandbox.pk}/{action}/" not in page
+        assert viewer.post(f"/sandboxes/{sandbox.pk}/{action}/").status_code == 403
+    sandbox.refresh_from_db()
+    assert sandbox.status == Status.RUNNING
+
+
+def test_more_time_is_added_to_what_is_left(project: Project) -> None:
+    sandbox = row(project, expires_at=timezone.now() + timedelta(minutes=20))
+    client = visitor(project)
+    answer = client.post(
+        f"/sandboxes/{sandbox.pk}/extend/",
+        {"seconds": "1800"},
+        headers={"Accept": "application/json"},
+    )
+    assert answer.status_code == 200
+    assert "49 m 5" in answer.json()["message"] or "50 m 0" in answer.json()["message"]
+    sandbox.refresh_from_db()
+    assert sandbox.expires_at is not None
+    left = sandbox.expires_at - timezone.now()
+    assert timedelta(minutes=49, seconds=50) < left <= timedelta(minutes=50, seconds=1)
+    assert Activity.objects.filter(verb="sandbox.extend", object_id=str(sandbox.pk)).exists()
+
+
+@pytest.mark.parametrize("wish", [{}, {"minutes": "x"}, {"minutes": "99999999"}, {"minutes": "-5"}])
+def test_time_that_makes_no_sense_is_refused(project: Project, wish: dict[str, str]) -> None:
+    sandbox = row(project)
+    answer = visitor(project).post(
+        f"/sandboxes/{sandbox.pk}/extend/", wish, headers={"Accept": "application/json"}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_names_are_text(project: Project) -> None:
+    sandbox = row(project, name="<img src=x onerror=alert(1)>")
+    page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert "<img src=x" not in page
+    assert "&lt;img src=x" in page
