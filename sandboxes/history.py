@@ -14,7 +14,7 @@ from project import statements
 from project.models import Project
 from sandboxes.access import require_running, sandbox_for
 from sandboxes.guest.link import ProcessExit
-from sandboxes.models import Command, CommandStatus, GeneratedFile, Sandbox, Status
+from sandboxes.models import Command, CommandStatus, GeneratedFile, Sandbox, Status, Terminal
 
 # Many commands in a row do not write the expiry each.
 RENEWAL_PRECISION = timedelta(seconds=1)
@@ -162,9 +162,13 @@ def finish(
 
 
 def close_open_rows(sandbox: Sandbox, detail: str) -> None:
-    """Finish the commands that a sandbox took with it. Writes the database."""
+    """Finish the commands and terminals that a sandbox took with it. Writes the database."""
+    now = timezone.now()
     Command.objects.filter(sandbox=sandbox, status=CommandStatus.RUNNING).update(
-        status=CommandStatus.KILLED, detail=detail, finished_at=timezone.now()
+        status=CommandStatus.KILLED, detail=detail, finished_at=now
+    )
+    Terminal.objects.filter(sandbox=sandbox, ended_at=None).update(
+        ended_at=now, reason=Terminal.Reason.STOPPED
     )
 
 

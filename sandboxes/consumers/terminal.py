@@ -1,0 +1,363 @@
+"""The WebSocket of a terminal: the protocol `sbx.term.v1`.
+
+Binary frames are the terminal's bytes, both ways. Text frames are JSON, told apart by `t`:
+
+to the page     hello   {v, sid, pos, end, reset, preamble, rows, cols, ro, viewers}: what follows
+                        starts at `pos`, what is older than `end` is a replay; if `reset`, clear
+                        first and write `preamble`
+                size    {rows, cols}: somebody else has resized it
+                typed   {n}: so many bytes of this socket's input were taken, in all
+                driver  {name, you}: whose keys count now; an empty name: the next one's to type
+                viewers {n}
+                warn    {code, msg}
+                pong    {ts}
+                exit    {code, reason, msg}: the terminal has ended; then the socket is closed
+from the page   ack     {pos}: everything before `pos` has been drawn
+                resize  {rows, cols}, signal {sig}, take {}, redraw {}, ping {ts}
+
+A page acknowledges what it has drawn, and no more than HIGH bytes are sent ahead of that. One
+viewer's keys count at a time, the others watch and may take over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Coroutine
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from project import database
+from project.errors import Forbidden, NotFound, Refused
+from sandboxes import guests, terminals
+from sandboxes.access import how_it_ended
+from sandboxes.consumers.keyboard import Keyboard
+from sandboxes.consumers.visitor import CloseCode, Visitor, visitor_of
+from sandboxes.guest.link import Attachment, OutputChunk
+from sandboxes.models import Sandbox, Status, Terminal
+from sandboxes.terminals import Size
+
+logger = logging.getLogger(__name__)
+
+PROTOCOL = "sbx.term.v1"
+# Of output so much may be under way to a page before it has drawn any of it, and it goes on
+# once so little is left. The page acknowledges in smaller steps than that.
+HIGH = 256 * 1024
+LOW = 64 * 1024
+WINDOW = 256 * 1024
+LOOK_AGAIN_SECONDS = 60.0
+# A link that broke is opened anew, so often and with such a pause.
+ATTEMPTS = 5
+PAUSE_SECONDS = 0.3
+MAX_MESSAGE = 4096
+
+
+class Resync(Exception):
+    """The page was too slow: what comes next is no longer what it waits for."""
+
+
+class TerminalConsumer(AsyncWebsocketConsumer):
+    """One viewer of one terminal."""
+
+    visitor: Visitor
+    terminal: Terminal
+    keyboard: Keyboard | None = None
+
+    async def connect(self) -> None:
+        arguments = self.scope["url_route"]["kwargs"]
+        query = parse_qs(self.scope["query_string"].decode(errors="replace"))
+        self.group = f"terminal.{arguments['terminal_id']}"
+        self.client = query.get("client", [""])[0][:64]
+        # What was sent and what the page has drawn, as offsets into the terminal's output.
+        self.sent = self.acked = 0
+        self.drawn = asyncio.Event()
+        # Whose keys count: their channel and their name.
+        self.driver: tuple[str, str] | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
+        await self.accept(PROTOCOL if PROTOCOL in self.scope["subprotocols"] else None)
+        try:
+            self.visitor = await visitor_of(self.scope, arguments["sandbox_id"])
+            self.terminal = await database.read(
+                terminals.find, self.visitor.sandbox, arguments["terminal_id"]
+            )
+        except Forbidden as refusal:
+            await self._refuse(CloseCode.FORBIDDEN, refusal.message)
+        except NotFound as refusal:
+            await self._refuse(CloseCode.NOT_FOUND, refusal.message)
+        else:
+            self.read_only = not self.visitor.may_work or "watch" in query
+            await self._join(_offset(query.get("pos", [""])[0]))
+
+    async def _join(self, position: int | None) -> None:
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        if not self.read_only:
+            self.keyboard = Keyboard(self.visitor.sandbox, self.terminal, self._say_typed)
+        await self._tell_group("who", client=self.client)
+        self._spawn(self._follow(position))
+        self._spawn(self._watch_visitor())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def disconnect(self, code: int) -> None:
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.keyboard is not None:
+            await self.keyboard.close()
+        await self.channel_layer.group_discard(self.group, self.channel_name)
+        await self._tell_group("left")
+
+    # --- Output -----------------------------------------------------------------------------
+
+    async def _follow(self, position: int | None) -> None:
+        """Send what the terminal says until it has ended, over as many links as that takes."""
+        for _ in range(ATTEMPTS):
+            if await self._is_over():
+                return
+            try:
+                await self._send_all(position)
+            except Refused as refusal:
+                if refusal.tag == "not_found":
+                    # The guest has forgotten it: there is nothing left to show.
+                    await self._say_ended()
+                    return
+                logger.info("terminal %s: %s", self.terminal.id, refusal)
+            else:
+                return
+            position = self.sent
+            await asyncio.sleep(PAUSE_SECONDS)
+        await self.close(CloseCode.AGAIN)
+
+    async def _send_all(self, position: int | None) -> None:
+        """Send what the terminal says until it has ended; begin anew for a page that fell behind."""
+        while True:
+            try:
+                await self._attach_and_send(position)
+            except Resync:
+                position = None
+            else:
+                return
+
+    async def _attach_and_send(self, position: int | None) -> None:
+        with guests.refusals():
+            async with guests.linked(self.visitor.sandbox) as link:
+                attachment = await link.attach(
+                    self.terminal.process_id, since=position or 0, window=WINDOW
+                )
+            try:
+                if position is not None and position > attachment.kept.next_offset:
+                    # No output of this terminal: of another one of that page, perhaps.
+                    raise Resync
+                await self._say_hello(attachment, position)
+                await self._tell_group("viewers")
+                async for chunk in attachment.output():
+                    await self._send_chunk(chunk)
+                end = await attachment.exit()
+            finally:
+                await attachment.detach()
+        await terminals.finish(self.visitor.sandbox, self.terminal, end=end)
+        await self._say_ended(end.exit_code)
+
+    async def _say_hello(self, attachment: Attachment, position: int | None) -> None:
+        kept = attachment.kept
+        starts_anew = position is None or position < kept.oldest_offset
+        self.sent = self.acked = kept.oldest_offset if starts_anew else position or 0
+        await database.read(self.terminal.refresh_from_db)
+        await self._say(
+            "hello",
+            v=1,
+            sid=str(self.terminal.id),
+            pos=self.sent,
+            end=kept.next_offset,
+            reset=starts_anew,
+            preamble=kept.preamble if starts_anew else "",
+            rows=self.terminal.rows,
+            cols=self.terminal.columns,
+            ro=self.read_only,
+        )
+
+    async def _send_chunk(self, chunk: OutputChunk) -> None:
+        if chunk.offset != self.sent:
+            raise Resync
+        await self.send(bytes_data=chunk.data)
+        self.sent += len(chunk.data)
+        if self.sent - self.acked > HIGH:
+            while self.sent - self.acked > LOW:
+                self.drawn.clear()
+                await self.drawn.wait()
+
+    async def _say_ended(self, code: int | None = None) -> None:
+        sandbox = self.visitor.sandbox
+        await database.read(sandbox.refresh_from_db)
+        await database.read(self.terminal.refresh_from_db)
+        if not sandbox.is_alive:
+            await self._say("exit", code=code, reason="stopped", msg=_sandbox_ended(sandbox))
+        else:
+            reason = self.terminal.reason or Terminal.Reason.EXITED
+            code = self.terminal.exit_code if code is None else code
+            await self._say("exit", code=code, reason=reason, msg="")
+        await self.close(CloseCode.ENDED)
+
+    async def _is_over(self) -> bool:
+        """Close the socket if the sandbox has ended or is paused."""
+        sandbox = self.visitor.sandbox
+        await database.read(sandbox.refresh_from_db)
+        if sandbox.status == Status.RUNNING:
+            return False
+        if sandbox.is_alive:
+            await self._refuse(CloseCode.NOT_RUNNING, "the sandbox is paused; resume it to go on")
+        else:
+            await self._say("exit", code=None, reason="stopped", msg=_sandbox_ended(sandbox))
+            await self.close(CloseCode.NOT_RUNNING)
+        return True
+
+    # --- Input ------------------------------------------------------------------------------
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Take a frame. Nothing here waits for the sandbox, so that acks are never held up."""
+        if bytes_data is not None:
+            await self._type(bytes_data)
+        elif text_data is not None and len(text_data) <= MAX_MESSAGE:
+            with contextlib.suppress(ValueError, TypeError):
+                message = json.loads(text_data)
+                if isinstance(message, dict):
+                    await self._obey(message)
+
+    async def _type(self, data: bytes) -> None:
+        if self.keyboard is None:
+            await self._say("warn", code="readonly", msg="You may watch this terminal only.")
+        elif await self._may_drive() and not self.keyboard.type(data):
+            await self.close(CloseCode.TOO_MUCH)
+
+    async def _obey(self, message: dict[str, Any]) -> None:
+        kind = message.get("t")
+        if kind == "ack":
+            self.acked = max(self.acked, min(int(message["pos"]), self.sent))
+            self.drawn.set()
+        elif kind == "ping":
+            await self._say("pong", ts=float(message["ts"]))
+        elif self.keyboard is None:
+            return
+        elif kind == "take":
+            await self._drive()
+        elif kind == "resize" and await self._may_drive(quietly=True):
+            self._spawn(self._resize(Size.within(message["rows"], message["cols"])))
+        elif kind == "redraw":
+            self._spawn(self._redraw())
+        elif kind == "signal" and await self._may_drive():
+            self._spawn(self._signal(str(message["sig"])))
+
+    async def _resize(self, size: Size) -> None:
+        if (size.rows, size.columns) == (self.terminal.rows, self.terminal.columns):
+            return
+        with contextlib.suppress(Refused):
+            await terminals.resize(self.visitor.sandbox, self.terminal, size)
+            self.terminal.rows, self.terminal.columns = size.rows, size.columns
+            await self._tell_group("size", rows=size.rows, cols=size.columns)
+
+    async def _redraw(self) -> None:
+        """Have a program draw its screen anew, for a page that got the end of it only."""
+        rows, columns = self.terminal.rows, self.terminal.columns
+        with contextlib.suppress(Refused):
+            async with guests.linked(self.visitor.sandbox) as link:
+                await link.resize(self.terminal.process_id, rows - 1, columns)
+                await link.resize(self.terminal.process_id, rows, columns)
+
+    async def _signal(self, name: str) -> None:
+        try:
+            await terminals.send_signal(self.visitor.sandbox, self.terminal, name)
+        except Refused as refusal:
+            await self._say("warn", code="signal", msg=refusal.message)
+
+    # --- Who types --------------------------------------------------------------------------
+
+    async def _may_drive(self, *, quietly: bool = False) -> bool:
+        """Do this page's keys count? If nobody's do, they do from now on."""
+        if self.driver is None:
+            await self._drive()
+        if self.driver is not None and self.driver[0] == self.channel_name:
+            return True
+        if not quietly and self.driver is not None:
+            await self._say("warn", code="watching", msg=f"{self.driver[1]} is typing here.")
+        return False
+
+    async def _drive(self) -> None:
+        self.driver = (self.channel_name, self.visitor.member.name)
+        await self._tell_group("driving", name=self.visitor.member.name, client=self.client)
+
+    async def terminal_who(self, event: dict[str, Any]) -> None:
+        """A viewer has come: whoever types says so, or makes way for its own next connection."""
+        if self.driver is None or self.driver[0] != self.channel_name:
+            return
+        if event["from"] != self.channel_name:
+            await self._tell_group("driving", name=self.driver[1], client=self.client)
+
+    async def terminal_driving(self, event: dict[str, Any]) -> None:
+        mine = event["from"] == self.channel_name
+        if not mine and self.client and event["client"] == self.client and not self.read_only:
+            # What types is this page's own former connection, which nobody has missed yet.
+            await self._drive()
+            return
+        self.driver = (event["from"], event["name"])
+        await self._say("driver", name=event["name"], you=mine)
+
+    async def terminal_left(self, event: dict[str, Any]) -> None:
+        if self.driver is not None and self.driver[0] == event["from"]:
+            self.driver = None
+            await self._say("driver", name="", you=False)
+        await self.terminal_viewers(event)
+
+    async def terminal_size(self, event: dict[str, Any]) -> None:
+        self.terminal.rows, self.terminal.columns = event["rows"], event["cols"]
+        await self._say("size", rows=event["rows"], cols=event["cols"])
+
+    async def terminal_viewers(self, event: dict[str, Any]) -> None:
+        with contextlib.suppress(Refused):
+            info = await terminals.info(self.visitor.sandbox, self.terminal)
+            recorder = 1 if self.terminal.recorded else 0
+            await self._say("viewers", n=max(1, info.attached - recorder))
+
+    async def _tell_group(self, kind: str, **more: object) -> None:
+        message = {"type": f"terminal.{kind}", "from": self.channel_name, **more}
+        await self.channel_layer.group_send(self.group, message)
+
+    # --- Said -------------------------------------------------------------------------------
+
+    async def _say(self, kind: str, **more: object) -> None:
+        await self.send(json.dumps({"t": kind, **more}))
+
+    async def _say_typed(self, count: int) -> None:
+        await self._say("typed", n=count)
+
+    async def _refuse(self, code: CloseCode, message: str) -> None:
+        await self._say("warn", code="refused", msg=message)
+        await self.close(code)
+
+    async def _watch_visitor(self) -> None:
+        """See whether the visitor may still be here, for as long as they are."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            try:
+                visitor = await visitor_of(self.scope, self.visitor.sandbox.id)
+            except Refused as refusal:
+                await self._refuse(CloseCode.FORBIDDEN, refusal.message)
+                return
+            if self.keyboard is not None and not visitor.may_work:
+                await self._refuse(CloseCode.FORBIDDEN, "your role was changed; come back to watch")
+                return
+
+
+def _offset(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _sandbox_ended(sandbox: Sandbox) -> str:
+    return f"The sandbox has ended: {how_it_ended(sandbox)}."
