@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory
 FAST := not docker and not browser and not sdk and not slow
 
-.PHONY: help run test fast check bench fuzz format lock clean
+.PHONY: help run test fast check bench fuzz format lock vendor clean
 
 help: ## list what there is
 	@echo "make TARGET [HOST=127.0.0.1] [PORT=8029] [SANDBANK_DATA=var] [ARGS=...]"
@@ -49,6 +49,9 @@ format: ## put every file into the form that `make check` asks for
 lock: ## choose the versions of all dependencies anew (ARGS=--upgrade for the newest)
 	@.make/venv dev
 	@.make/lock $(ARGS)
+
+vendor: ## copy the browser's libraries into static/vendor anew, by its package-lock.json
+	@.make/vendor
 
 clean: ## remove what make made, except the data
 	@rm -rf .venv tests/sdk/typescript/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
