@@ -161,6 +161,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES
 ARTIFACT_MAX_UPLOAD_BYTES = env.int("ARTIFACT_MAX_UPLOAD_BYTES", default=16 * MIB)
 # The largest file that may be copied between a disk and a sandbox.
 TRANSFER_MAX_BYTES = env.int("TRANSFER_MAX_BYTES", default=8 * GIB)
+# How many transfers one server process runs at once; more wait.
+TRANSFER_PARALLEL = env.int("TRANSFER_PARALLEL", default=4)
 # How much text of one artifact an answer may carry, and how much of it is searched.
 CONTENT_MAX_BYTES = env.int("CONTENT_MAX_BYTES", default=16 * MIB)
 # How long one search through a disk's contents may take.
@@ -204,6 +206,8 @@ TERMINALS_PER_SANDBOX = env.int("TERMINALS_PER_SANDBOX", default=16)
 RECORDING_MAX_BYTES = env.int("RECORDING_MAX_BYTES", default=16 * MIB)
 
 SUPERVISOR_SECONDS = env.float("SUPERVISOR_SECONDS", default=10.0)
+# How often the usage of every running sandbox is read.
+USAGE_SECONDS = env.float("USAGE_SECONDS", default=5.0)
 
 # How long the lines of activity are kept.
 ACTIVITY_DAYS = env.int("ACTIVITY_DAYS", default=365)
