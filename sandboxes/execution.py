@@ -19,7 +19,7 @@ from django.conf import settings
 from project import database
 from project.errors import Conflict, Failed, Invalid, NotFound, Refused
 from project.models import Project
-from sandboxes import guests, history, lifecycle
+from sandboxes import guests, history, lifecycle, news
 from sandboxes.access import require_running
 from sandboxes.guest.link import (
     Attachment,
@@ -128,6 +128,7 @@ class Execution:
             seconds=seconds,
             requested_by=requested_by,
         )
+        news.command_changed(sandbox)
         return cls(sandbox, row, request)
 
     async def output(self) -> AsyncGenerator[OutputChunk]:
@@ -208,6 +209,7 @@ class Execution:
             stdout=self.kept["stdout"].kept(self.end.stdout_bytes),
             stderr=self.kept["stderr"].kept(self.end.stderr_bytes),
         )
+        news.command_changed(self.sandbox)
         await forget(self.sandbox, self.row.process_id)
 
     async def _could_not_run(self, refusal: Refused) -> None:
@@ -243,6 +245,7 @@ class Execution:
             stderr=self.kept["stderr"].kept(),
             detail=detail,
         )
+        news.command_changed(self.sandbox)
 
     def result(self, stdout: bytes | bytearray, stderr: bytes | bytearray) -> CommandResult:
         """Return the result of an ended command, with notes on what is not to be seen."""

@@ -121,6 +121,11 @@ def _open_link_to(sandbox_id: uuid.UUID) -> Link | None:
     return None if link is None or link.closed else link
 
 
+def has_room(sandbox_id: uuid.UUID) -> bool:
+    """Say whether a link to this sandbox is open, or may be without closing another's."""
+    return _open_link_to(sandbox_id) is not None or len(_links) < MAX_LINKS
+
+
 def known(project: Project, sandbox_id: uuid.UUID) -> Sandbox | None:
     """Return a project's sandbox as it was when its link was opened. Asks nobody."""
     _, sandbox = _links.get(sandbox_id, (None, None))

@@ -7,7 +7,7 @@ import logging
 import time
 
 from project import database
-from sandboxes import guests, history
+from sandboxes import guests, history, news
 from sandboxes.guest.link import Link, ProcessExit, ProcessInfo
 from sandboxes.models import Command, CommandStatus, Sandbox
 
@@ -38,6 +38,8 @@ async def collect(sandbox: Sandbox, *, killed: frozenset[str] = frozenset()) -> 
             elif _has_settled(row, info):
                 status = CommandStatus.KILLED if row.process_id in killed else None
                 finished += await _close_ended(link, sandbox, row, status)
+    if finished:
+        news.command_changed(sandbox)
     return finished
 
 

@@ -21,7 +21,7 @@ from django.utils import timezone
 from project import activity, database
 from project.errors import Conflict, NotFound, Refused, TooMany, Unavailable
 from project.models import Project
-from sandboxes import fitness, guests, history, images
+from sandboxes import fitness, guests, history, images, news
 from sandboxes.access import how_it_ended, require_running
 from sandboxes.engine import get_engine
 from sandboxes.engine.base import BoxSpec
@@ -71,6 +71,7 @@ async def create(project: Project, wish: NewSandbox, *, created_by: str = "") ->
     """
     await fitness.require_fit(images.choose(wish.image))
     sandbox = await database.write(_insert, project, wish, created_by)
+    await news.sandbox_changed(sandbox)
     booting = asyncio.create_task(_boot(sandbox))
     _booting.add(booting)
     booting.add_done_callback(_booting.discard)
@@ -114,6 +115,7 @@ def _insert(project: Project, wish: NewSandbox, created_by: str) -> Sandbox:
             pids=settings.SANDBOX_PIDS,
             network=wish.network,
             environment=dict(wish.env),
+            records_terminals=wish.records_terminals,
             created_by=created_by,
             created_at=now,
             updated_at=now,
@@ -159,6 +161,7 @@ async def _boot(sandbox: Sandbox) -> Sandbox:
             deadline,
             now,
         )
+        await news.sandbox_changed(sandbox)
         return sandbox
     await remove_box(sandbox)
     await database.read(sandbox.refresh_from_db)
@@ -201,6 +204,7 @@ async def _give_up(sandbox: Sandbox, why: str) -> None:
         reason_detail=why,
         ended_at=timezone.now(),
     )
+    await news.sandbox_changed(sandbox)
     try:
         await remove_box(sandbox)
     except Refused:
@@ -237,6 +241,7 @@ async def extend(sandbox: Sandbox, timeout: int | str) -> Sandbox:
         )
 
     await database.write(write)
+    await news.sandbox_changed(sandbox)
     return sandbox
 
 
@@ -252,6 +257,7 @@ async def describe(
         changes["labels"] = sandbox.labels = dict(labels)
     if changes:
         await database.write(_change, sandbox, **changes)
+        await news.sandbox_changed(sandbox)
     return sandbox
 
 
@@ -286,6 +292,7 @@ async def _freeze(sandbox: Sandbox, *, frm: Status, to: Status) -> Sandbox:
             await engine.resume(sandbox.box_name)
     await database.write(move, sandbox.id, within=[frm], to=to)
     await database.read(sandbox.refresh_from_db)
+    await news.sandbox_changed(sandbox)
     return sandbox
 
 
@@ -302,6 +309,7 @@ async def kill(
     """
     if not await database.write(_claim_end, sandbox, reason, by, detail):
         return False
+    await news.sandbox_changed(sandbox)
     await finish_kill(sandbox)
     return True
 
@@ -342,6 +350,7 @@ async def finish_kill(sandbox: Sandbox) -> None:
     """Remove the box of a stopping sandbox and say that it is gone."""
     await remove_box(sandbox)
     await database.write(move, sandbox.id, within=[Status.STOPPING], to=Status.KILLED)
+    await news.sandbox_changed(sandbox)
 
 
 async def end_lost(sandbox: Sandbox, reason: Reason, detail: str) -> None:
@@ -364,6 +373,7 @@ async def end_lost(sandbox: Sandbox, reason: Reason, detail: str) -> None:
 
     if await database.write(write):
         logger.warning("sandbox %s ended: %s %s", sandbox.id, reason.label, detail)
+        await news.sandbox_changed(sandbox)
     await remove_box(sandbox)
 
 

@@ -40,6 +40,7 @@ class NewSandbox:
     memory: int | None = None
     workspace_size: int | None = None
     network: str = "none"
+    records_terminals: bool = False
 
 
 @dataclass(frozen=True, slots=True)

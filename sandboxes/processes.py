@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from project import database
 from project.errors import Conflict, Invalid, NotFound
 from project.models import Project
-from sandboxes import guests, harvest, history
+from sandboxes import guests, harvest, history, news
 from sandboxes.access import sandbox_for
 from sandboxes.execution import WORKSPACE, seconds_for
 from sandboxes.guest.link import GuestError, Link, OutputChunk, ProcessInfo, StartSpec
-from sandboxes.models import Command, CommandStatus, Sandbox
+from sandboxes.models import Command, CommandStatus, Door, Sandbox
 from sandboxes.options import check_environment
 
 # One look at the output of a process gives so much at the most.
@@ -33,6 +33,8 @@ class ProcessRequest:
     cwd: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
+    # May it be written to later?
+    open_stdin: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,12 @@ class Process:
 
 
 async def start(
-    project: Project, sandbox_id: uuid.UUID, request: ProcessRequest, *, requested_by: str = ""
+    project: Project,
+    sandbox_id: uuid.UUID,
+    request: ProcessRequest,
+    *,
+    requested_by: str = "",
+    door: str = Door.API,
 ) -> Process:
     """Start a process that goes on by itself. Without a timeout it lives as long as the sandbox."""
     check_environment(request.env)
@@ -58,13 +65,15 @@ async def start(
         cwd=request.cwd,
         seconds=seconds,
         requested_by=requested_by,
+        door=door,
     )
+    news.command_changed(sandbox)
     spec = StartSpec(
         id=row.process_id,
         script=request.command,
         cwd=request.cwd or WORKSPACE,
         env={**sandbox.environment, **request.env},
-        open_stdin=True,
+        open_stdin=request.open_stdin,
         timeout=seconds,
     )
     try:
@@ -75,6 +84,7 @@ async def start(
         await database.write(
             history.finish, row, sandbox, status=CommandStatus.FAILED, detail=str(error)
         )
+        news.command_changed(sandbox)
         raise
     return Process(row, info)
 

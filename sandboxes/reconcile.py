@@ -27,7 +27,7 @@ from django.utils import timezone
 
 from project import database
 from project.errors import Refused
-from sandboxes import lifecycle
+from sandboxes import lifecycle, news
 from sandboxes.engine import get_engine
 from sandboxes.engine.base import Box, BoxState, EngineError
 from sandboxes.models import UNFINISHED, Reason, Sandbox, Status
@@ -114,17 +114,20 @@ async def _heal_living(sandbox: Sandbox, box: Box | None) -> bool:
     if sandbox.missed_at is not None:
         await database.write(_note_missed, sandbox, missed=False)
     if box.state == BoxState.RUNNING and sandbox.status == Status.PAUSED:
-        return await database.write(
-            lifecycle.move, sandbox.id, within=[Status.PAUSED], to=Status.RUNNING
-        )
+        return await _correct(sandbox, Status.PAUSED, Status.RUNNING)
     if box.state == BoxState.PAUSED and sandbox.status == Status.RUNNING:
-        return await database.write(
-            lifecycle.move, sandbox.id, within=[Status.RUNNING], to=Status.PAUSED
-        )
+        return await _correct(sandbox, Status.RUNNING, Status.PAUSED)
     if box.state in (BoxState.RUNNING, BoxState.PAUSED):
         return False
     await lifecycle.end_lost(sandbox, *await _how_it_exited(sandbox))
     return True
+
+
+async def _correct(sandbox: Sandbox, frm: Status, to: Status) -> bool:
+    corrected = await database.write(lifecycle.move, sandbox.id, within=[frm], to=to)
+    if corrected:
+        await news.sandbox_changed(sandbox)
+    return corrected
 
 
 async def _heal_missing(sandbox: Sandbox) -> bool:

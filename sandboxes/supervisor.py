@@ -36,7 +36,7 @@ PARALLEL = 8
 # What one turn ends at the most.
 MAX_EXPIRED = 200
 
-_task: asyncio.Task[None] | None = None
+_tasks: list[asyncio.Task[None]] = []
 _holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
@@ -47,32 +47,46 @@ class Chore:
     name: str
     seconds: float
     work: Callable[[], Awaitable[object]]
+    # In a loop of its own, with no wait for the other parts of a turn.
+    apart: bool = False
     due_at: float = 0.0
 
 
 _chores: dict[str, Chore] = {}
 
 
-def add_chore(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+def add_chore(
+    name: str, seconds: float, work: Callable[[], Awaitable[object]], *, apart: bool = False
+) -> None:
     """Have the supervisor do work every so many seconds."""
-    _chores[name] = Chore(name, seconds, work)
+    _chores[name] = Chore(name, seconds, work, apart)
 
 
 def start() -> None:
-    """Start the loop in this process."""
-    global _task
-    _task = asyncio.create_task(_supervise(), name="supervisor")
+    """Start the loop in this process, and those of the chores that are done apart."""
+    _tasks.append(asyncio.create_task(_supervise(), name="supervisor"))
+    _tasks.extend(
+        asyncio.create_task(_repeat(chore), name=chore.name)
+        for chore in _chores.values()
+        if chore.apart
+    )
 
 
 async def stop() -> None:
-    """Stop the loop and leave the lease to others."""
-    global _task
-    if _task is None:
+    """Stop the loops and leave the lease to others."""
+    if not _tasks:
         return
-    _task.cancel()
-    await asyncio.gather(_task, return_exceptions=True)
-    _task = None
+    for task in _tasks:
+        task.cancel()
+    await asyncio.gather(*_tasks, return_exceptions=True)
+    _tasks.clear()
     await database.write(_release)
+
+
+async def _repeat(chore: Chore) -> None:
+    while True:
+        await _attempt(chore.name, chore.work)
+        await asyncio.sleep(chore.seconds)
 
 
 async def _supervise() -> None:
@@ -110,7 +124,7 @@ async def turn() -> None:
     await _attempt("reconciliation", reconcile.reconcile)
     await _attempt("guests", look_after_guests)
     for chore in _chores.values():
-        if time.monotonic() >= chore.due_at:
+        if not chore.apart and time.monotonic() >= chore.due_at:
             chore.due_at = time.monotonic() + chore.seconds
             await _attempt(chore.name, chore.work)
 
