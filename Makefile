@@ -17,6 +17,7 @@ test: ## run every test, the real engine included (ARGS="-k name")
 	@.make/venv dev
 	@.make/engine
 	@.make/npm
+	@.make/chromium
 	@.venv/bin/python manage.py make_image
 	@.venv/bin/python -m pytest $(ARGS)
 

@@ -17,6 +17,8 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+ADMIN = "admin"
+PASSWORD = "correct horse battery staple"
 
 
 def free_port() -> int:
@@ -36,7 +38,7 @@ class Server:
             **os.environ,
             "SANDBANK_DATA": str(data),
             "SANDBANK_API_KEY": self.token,
-            "SANDBANK_ADMIN_PASSWORD": "correct horse battery staple",
+            "SANDBANK_ADMIN_PASSWORD": PASSWORD,
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "DJANGO_SETTINGS_MODULE": "project.settings",
@@ -89,6 +91,11 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         return self.process.wait(STOP_SECONDS)
+
+    def restart(self) -> Server:
+        """Stop it and start it again, on the same port and the same data."""
+        self.stop()
+        return self.start()
 
     def manage(self, *arguments: str) -> str:
         """Run a management command on this server's data."""
