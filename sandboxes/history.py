@@ -14,7 +14,15 @@ from project import statements
 from project.models import Project
 from sandboxes.access import require_running, sandbox_for
 from sandboxes.guest.link import ProcessExit
-from sandboxes.models import Command, CommandStatus, GeneratedFile, Sandbox, Status, Terminal
+from sandboxes.models import (
+    Command,
+    CommandStatus,
+    Door,
+    GeneratedFile,
+    Sandbox,
+    Status,
+    Terminal,
+)
 
 # Many commands in a row do not write the expiry each.
 RENEWAL_PRECISION = timedelta(seconds=1)
@@ -74,6 +82,7 @@ def begin(
     cwd: str = "",
     seconds: float | None = None,
     requested_by: str = "",
+    door: str = Door.API,
 ) -> tuple[Sandbox, Command]:
     """Write the row of a command that is about to run; this use renews the sandbox.
 
@@ -89,6 +98,7 @@ def begin(
             command=_storable(command),
             cwd=cwd,
             requested_by=requested_by,
+            door=door,
             created_at=now,
             deadline_at=now + timedelta(seconds=seconds) if seconds else None,
         )
@@ -115,6 +125,11 @@ def _storable(command: str) -> str:
     return f"{command[:bound]}\n[{len(command) - bound} characters left out]"
 
 
+def is_cut(command: str) -> bool:
+    """Tell whether the history holds only the beginning of a command."""
+    return len(command) > 2 * int(settings.COMMAND_KEPT_OUTPUT_BYTES)
+
+
 def renew(sandbox: Sandbox, now: datetime) -> None:
     """Move the expiry of a sandbox in use. Only a running one is renewed. Writes the database."""
     if sandbox.renewed_at and now - sandbox.renewed_at < RENEWAL_PRECISION:
@@ -138,7 +153,10 @@ def finish(
     detail: str = "",
     renews: bool = True,
 ) -> bool:
-    """Finish a command's row; True if this caller did. A waited-for end renews the sandbox. Writes."""
+    """Finish a command's row; True if this caller did. A waited-for end renews the sandbox. Writes.
+
+    Without a `detail` the row keeps the one it has, of somebody who asked for its end.
+    """
     now = timezone.now()
     duration = end.duration if end else (now - row.created_at).total_seconds()
     with transaction.atomic():
@@ -151,7 +169,7 @@ def finish(
             "stderr": stderr.text,
             "stdout_bytes": stdout.size,
             "stderr_bytes": stderr.size,
-            "detail": detail,
+            **({"detail": detail} if detail else {}),
             "finished_at": now,
             "duration_ms": round(duration * 1000),
         }
@@ -159,6 +177,23 @@ def finish(
         if renews:
             renew(sandbox, now)
     return bool(finished)
+
+
+def note_killer(row: Command, by: str) -> bool:
+    """Write who is about to kill a command; False if it has ended. Writes the database."""
+    running = Command.objects.filter(pk=row.pk, status=CommandStatus.RUNNING)
+    return bool(running.update(detail=f"killed by {by}"))
+
+
+def keep_output(row: Command, stdout: Kept, stderr: Kept) -> None:
+    """Keep what a command had said before its sandbox ended under it. Writes the database."""
+    ended = Command.objects.filter(pk=row.pk, stdout_bytes=0, stderr_bytes=0)
+    ended.exclude(status=CommandStatus.RUNNING).update(
+        stdout=stdout.text,
+        stderr=stderr.text,
+        stdout_bytes=stdout.size,
+        stderr_bytes=stderr.size,
+    )
 
 
 def close_open_rows(sandbox: Sandbox, detail: str) -> None:

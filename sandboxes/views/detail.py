@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
 
-from project import events, words
+from project import words
 from project.errors import Invalid
 from project.pages import PageRequest, done, note, page, render
 from project.policy import Right
@@ -44,7 +44,7 @@ async def stop(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
     ended = await lifecycle.kill(sandbox, by=request.member.name)
     if ended:
-        await _changed(request, sandbox, "sandbox.stop")
+        await _note(request, sandbox, "sandbox.stop")
     message = f"{sandbox} is stopped." if ended else f"{sandbox} had ended already."
     return await done(request, message, url_of(sandbox))
 
@@ -67,7 +67,7 @@ async def _frozen(
     how: str,
 ) -> HttpResponse:
     sandbox = await action(await find_sandbox(request, sandbox_id, Right.WORK))
-    await _changed(request, sandbox, verb)
+    await _note(request, sandbox, verb)
     return await done(request, f"{sandbox} {how}.", url_of(sandbox))
 
 
@@ -76,7 +76,7 @@ async def extend(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     """Give a sandbox more time: `seconds` more, or `minutes` from now."""
     sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
     await lifecycle.extend(sandbox, _wanted_seconds(request, sandbox))
-    await _changed(request, sandbox, "sandbox.extend")
+    await _note(request, sandbox, "sandbox.extend")
     message = f"{sandbox} has no time limit now."
     if sandbox.expires_at is not None:
         left = (sandbox.expires_at - timezone.now()).total_seconds()
@@ -101,6 +101,5 @@ def _wanted_seconds(request: PageRequest, sandbox: Sandbox) -> int | str:
     return min(math.ceil(left) + added, int(settings.SANDBOX_MAX_SECONDS))
 
 
-async def _changed(request: PageRequest, sandbox: Sandbox, verb: str) -> None:
+async def _note(request: PageRequest, sandbox: Sandbox, verb: str) -> None:
     await note(request, verb, object_id=sandbox.pk, object_name=str(sandbox))
-    await events.changed(sandbox.project_id, "sandbox", sandbox.pk)

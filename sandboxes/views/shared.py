@@ -38,7 +38,7 @@ async def find_sandbox(
 
 
 def _by_id(sandbox_id: uuid.UUID) -> Sandbox:
-    sandbox = Sandbox.objects.filter(pk=sandbox_id).first()
+    sandbox = Sandbox.objects.select_related("project").filter(pk=sandbox_id).first()
     if sandbox is None:
         # In the words that a stranger's gets.
         raise NotFound("there is no such page, or it is in a project you are not a member of")
