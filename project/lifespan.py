@@ -8,7 +8,7 @@ import logging
 
 from project import database
 from project.body_limit import App, Receive, Scope, Send
-from sandboxes import fitness, guests, health, supervisor
+from sandboxes import fitness, guests, health, recording, supervisor
 from sandboxes.engine import close_engine
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ async def shutdown() -> None:
         task.cancel()
     await asyncio.gather(*_tasks, return_exceptions=True)
     await supervisor.stop()
+    await recording.stop_all()
     await guests.close_all()
     await close_engine()
     await database.close()

@@ -111,7 +111,7 @@ class Sandbox(models.Model):
         )
 
     def __str__(self) -> str:
-        return self.name or str(self.id)
+        return self.name or str(self.id)[:8]
 
     @property
     def box_name(self) -> str:

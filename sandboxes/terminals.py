@@ -16,12 +16,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from project import database, events
-from project.errors import Conflict, Invalid, NotFound, TooMany
+from project.errors import Conflict, Invalid, NotFound, Refused, TooMany
 from sandboxes import guests, history
 from sandboxes.access import require_running
 from sandboxes.execution import WORKSPACE
 from sandboxes.guest.link import GuestError, ProcessExit, ProcessInfo, StartSpec
-from sandboxes.models import Sandbox, Terminal
+from sandboxes.models import Sandbox, Status, Terminal
 
 logger = logging.getLogger(__name__)
 
@@ -229,6 +229,18 @@ async def settle(sandbox: Sandbox) -> None:
                 await finish(sandbox, terminal, reason=Terminal.Reason.KILLED)
             elif info is not None and info.exit is not None:
                 await finish(sandbox, terminal, end=info.exit)
+
+
+async def settle_all() -> None:
+    """Note the ends of terminals in all sandboxes. Upkeep: one that cannot be asked is left."""
+    rows = Sandbox.objects.filter(status=Status.RUNNING, terminals__ended_at=None)
+    for sandbox in await database.read(
+        lambda: list(rows.filter(terminals__isnull=False).distinct())
+    ):
+        try:
+            await settle(sandbox)
+        except Refused as refusal:
+            logger.info("the terminals of %s have to wait: %s", sandbox.id, refusal)
 
 
 async def info(sandbox: Sandbox, terminal: Terminal) -> ProcessInfo:

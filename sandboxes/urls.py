@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
-from sandboxes.views import detail
+from sandboxes.views import detail, terminals
 
 app_name = "sandboxes"
 
@@ -16,4 +16,35 @@ urlpatterns: list[URLPattern] = [
     path("sandboxes/<uuid:sandbox_id>/pause/", require_POST(detail.pause), name="pause"),
     path("sandboxes/<uuid:sandbox_id>/resume/", require_POST(detail.resume), name="resume"),
     path("sandboxes/<uuid:sandbox_id>/extend/", require_POST(detail.extend), name="extend"),
+    path("sandboxes/<uuid:sandbox_id>/terminal/", terminals.index, name="terminals"),
+    path(
+        "sandboxes/<uuid:sandbox_id>/terminals/open/",
+        require_POST(terminals.open_),
+        name="open_terminal",
+    ),
+    path(
+        "sandboxes/<uuid:sandbox_id>/terminals/<uuid:terminal_id>/",
+        terminals.show,
+        name="terminal",
+    ),
+    path(
+        "sandboxes/<uuid:sandbox_id>/terminals/<uuid:terminal_id>/close/",
+        require_POST(terminals.close),
+        name="close_terminal",
+    ),
+    path(
+        "sandboxes/<uuid:sandbox_id>/terminals/<uuid:terminal_id>/rename/",
+        require_POST(terminals.rename),
+        name="rename_terminal",
+    ),
+    path(
+        "sandboxes/<uuid:sandbox_id>/terminals/<uuid:terminal_id>/recording/",
+        terminals.player,
+        name="recording",
+    ),
+    path(
+        "sandboxes/<uuid:sandbox_id>/terminals/<uuid:terminal_id>/recording.cast",
+        terminals.asciicast,
+        name="asciicast",
+    ),
 ]

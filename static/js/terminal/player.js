@@ -1,0 +1,121 @@
+// Plays a recording of a terminal: asciicast v3, drawn by the same screen as a live one.
+
+import "./csp.js";
+import { Terminal } from "../../vendor/xterm/6.0.0/xterm.mjs";
+import { duration } from "../times.js";
+import { complain } from "../toasts.js";
+
+// Longer silence is cut to this, if idle time is skipped.
+const IDLE_SECONDS = 2;
+const FRAME_SECONDS = 0.25;
+
+class Player {
+  constructor(root, { header, events }) {
+    this.root = root;
+    this.header = header;
+    this.recorded = events;
+    this.term = new Terminal({
+      cols: header.term.cols,
+      rows: header.term.rows,
+      disableStdin: true,
+      fontFamily: '"JetBrains Mono Variable", ui-monospace, monospace',
+      fontSize: 13,
+      scrollback: 5_000,
+      theme: { background: "#0b0e12", foreground: "#e6e8eb" },
+    });
+    this.term.open(root.querySelector(".term"));
+    this.seekBar = root.querySelector("[data-seek]");
+    this.now = 0;
+    this.next = 0;
+    this.#layOut();
+    this.#watch();
+    this.#play(true);
+  }
+
+  // Gives each event its time from the start.
+  #layOut() {
+    const cuts = this.root.querySelector("[data-idle]").checked;
+    let at = 0;
+    this.events = this.recorded.map(([interval, code, data]) => {
+      at += cuts ? Math.min(interval, IDLE_SECONDS) : interval;
+      return { at, code, data };
+    });
+    this.length = at;
+  }
+
+  #watch() {
+    const find = (name) => this.root.querySelector(`[data-${name}]`);
+    find("play").addEventListener("click", () => this.#play(!this.plays));
+    this.seekBar.addEventListener("input", () => this.#seek((this.seekBar.value / 1000) * this.length));
+    find("idle").addEventListener("change", () => {
+      this.#layOut();
+      this.#seek(Math.min(this.now, this.length));
+    });
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key !== " " || event.target.closest("button, select, input")) return;
+      event.preventDefault();
+      this.#play(!this.plays);
+    });
+  }
+
+  #play(plays) {
+    if (plays && this.now >= this.length) this.#seek(0);
+    this.plays = plays;
+    const button = this.root.querySelector("[data-play]");
+    button.ariaLabel = plays ? "Pause" : "Play";
+    button.toggleAttribute("data-plays", plays);
+    this.before = performance.now();
+    if (plays) requestAnimationFrame(() => this.#step());
+  }
+
+  #step() {
+    if (!this.plays) return;
+    const moment = performance.now();
+    const speed = Number(this.root.querySelector("[data-speed]").value);
+    this.now += Math.min(FRAME_SECONDS, (moment - this.before) / 1000) * speed;
+    this.before = moment;
+    this.#drawUpToNow();
+    if (this.now >= this.length) this.#play(false);
+    else requestAnimationFrame(() => this.#step());
+  }
+
+  #seek(to) {
+    if (to < this.now) {
+      this.term.reset();
+      this.next = 0;
+    }
+    this.now = to;
+    this.#drawUpToNow();
+  }
+
+  #drawUpToNow() {
+    let text = "";
+    while (this.next < this.events.length && this.events[this.next].at <= this.now) {
+      const { code, data } = this.events[this.next];
+      if (code === "o") text += data;
+      this.next += 1;
+    }
+    if (text) this.term.write(text);
+    this.seekBar.value = this.length ? (1000 * this.now) / this.length : 1000;
+    this.seekBar.ariaValueText = duration(this.now);
+    this.root.querySelector("[data-now]").textContent = duration(this.now);
+  }
+}
+
+async function load(address) {
+  const response = await fetch(address, { credentials: "same-origin" });
+  if (!response.ok) throw new Error(`The recording could not be loaded: ${response.status}.`);
+  const lines = (await response.text()).trim().split("\n");
+  const [header, ...events] = lines.map((line) => JSON.parse(line));
+  return { header, events };
+}
+
+const root = document.querySelector("[data-recording]");
+if (root) {
+  try {
+    await document.fonts.load('13px "JetBrains Mono Variable"');
+    new Player(root, await load(root.dataset.recording));
+  } catch (error) {
+    complain(error);
+  }
+}
