@@ -93,3 +93,8 @@ def add_member(project: Project, user: User, role: Role) -> Membership:
         project=project, user=user, defaults={"role": role}
     )
     return membership
+
+
+def may_make_projects(user: User) -> bool:
+    """May a person make another project? Administrators and owners may. Reads the database."""
+    return user.is_superuser or Membership.objects.filter(user=user, role=Role.OWNER).exists()

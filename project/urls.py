@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.decorators.http import require_POST
 
@@ -14,7 +13,7 @@ from project.views.errors import no_such_page, not_allowed, not_understood, our_
 from project.views.health import health
 from project.views.home import home
 from project.views.projects import switch
-from project.views.signin import SignIn
+from project.views.signin import SignIn, SignOut
 from sandboxes.api import router as sandboxes
 
 api.add_router("", sandboxes)
@@ -28,7 +27,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", home, name="home"),
     path("login/", SignIn.as_view(), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("logout/", SignOut.as_view(), name="logout"),
     path("projects/<uuid:project_id>/switch/", require_POST(switch), name="switch_project"),
     path("", include("project.page_urls")),
     path("", include("sandboxes.urls")),

@@ -7,13 +7,15 @@ import time
 
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, LogoutView
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.forms import Form
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
 from project import activity
+from project.accounts import begin_session
 
 # So many failures of one address or of one name, then a wait.
 FAILURES = 5
@@ -49,6 +51,11 @@ class SignInForm(AuthenticationForm):
         return [f"signin:{address}:{str(self.data.get('username', '')).lower()[:150]}"]
 
 
+def first_page(user: User) -> str:
+    """Return where somebody goes who signs in for the first time, if nowhere else."""
+    return reverse("welcome") if user.is_superuser else f"{reverse('profile')}?first=1"
+
+
 def _count_failure(key: str) -> None:
     failures = cache.get(key, (0, 0.0))[0] + 1
     until = time.time() + WAIT_SECONDS if failures >= FAILURES else 0.0
@@ -61,13 +68,22 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Form) -> HttpResponse:
+        is_first = self._is_first(form)
         response = super().form_valid(form)  # type: ignore[arg-type]
+        begin_session(self.request)
         # Without it the session ends with the browser.
         self.request.session.set_expiry(STAY_SECONDS if self.request.POST.get("stay") else 0)
         user = self.request.user
         if isinstance(user, User):
             self._note(user.get_username(), activity.Outcome.DONE)
+            if is_first and response.headers["Location"] == reverse("home"):
+                return HttpResponseRedirect(first_page(user))
         return response
+
+    def _is_first(self, form: Form) -> bool:
+        """Has this person never signed in before?"""
+        user = form.get_user()  # type: ignore[attr-defined]
+        return user.last_login is None
 
     def form_invalid(self, form: Form) -> HttpResponse:
         self._note(str(form.data.get("username", ""))[:150], activity.Outcome.REFUSED)
@@ -83,3 +99,14 @@ class SignIn(LoginView):
             address=activity.address_of(self.request),
             outcome=outcome,
         )
+
+
+class SignOut(LogoutView):
+    """Django's, that leaves a line of activity."""
+
+    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        name = request.user.get_username()
+        if name:
+            address = activity.address_of(request)
+            activity.record(None, "account.sign_out", actor=name, address=address)
+        return super().post(request, *args, **kwargs)

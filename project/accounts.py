@@ -1,0 +1,140 @@
+"""A person's own account: the password, and where they are signed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from project import activity
+from project.errors import Invalid, NotFound
+
+# What a session remembers of its beginning.
+BEGUN = "begun"
+LONGEST_AGENT = 300
+# So many of the server's sessions are looked through, the newest.
+LOOKED_THROUGH = 5_000
+# What names a browser and a system in a User-Agent header; the first that is there counts.
+BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"))
+SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """One browser a person is signed in with."""
+
+    id: str
+    browser: str
+    address: str
+    since: datetime | None
+    until: datetime
+    is_this: bool
+
+
+def begin_session(request: HttpRequest) -> None:
+    """Remember where a session began, for the list of sessions."""
+    request.session[BEGUN] = {
+        "at": timezone.now().isoformat(),
+        "address": activity.address_of(request) or "",
+        "agent": request.headers.get("User-Agent", "")[:LONGEST_AGENT],
+    }
+
+
+def change_password(user: User, old: str, new: str, again: str) -> None:
+    """Give a person another password. Writes. Raises Invalid with the field's name as its tag."""
+    if not user.check_password(old):
+        raise Invalid("this is not your present password", tag="old_password")
+    if new != again:
+        raise Invalid("the new passwords differ", tag="new_password2")
+    if new == old:
+        raise Invalid("the new password is the old one", tag="new_password1")
+    try:
+        validate_password(new, user)
+    except ValidationError as error:
+        raise Invalid(" ".join(error.messages), tag="new_password1") from error
+    user.set_password(new)
+    user.save(update_fields=["password"])
+
+
+def stay_signed_in(session: SessionBase, user: User) -> None:
+    """Keep this session after a change of password, which ends all others."""
+    session.cycle_key()
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+
+
+def sessions_of(user: User, current: str | None) -> list[SignedIn]:
+    """Return where a person is signed in, this session first. Reads the database."""
+    found = [_signed_in(session, data, current) for session, data in _raw_sessions(user)]
+    return sorted(found, key=lambda one: (not one.is_this, -one.until.timestamp()))
+
+
+def end_session(user: User, session_id: str) -> None:
+    """Sign a person out in one browser. Writes. Raises NotFound."""
+    for session, _ in _raw_sessions(user):
+        if _public_id(session) == session_id:
+            session.delete()
+            return
+    raise NotFound("there is no such session; it may have ended by itself")
+
+
+def end_other_sessions(user: User, current: str | None) -> int:
+    """Sign a person out everywhere else; return in how many browsers. Writes."""
+    others = [session for session, _ in _raw_sessions(user) if session.session_key != current]
+    for session in others:
+        session.delete()
+    return len(others)
+
+
+def _raw_sessions(user: User) -> list[tuple[Session, dict[str, object]]]:
+    alive = Session.objects.filter(expire_date__gt=timezone.now()).order_by("-expire_date")
+    found = []
+    for session in alive[:LOOKED_THROUGH]:
+        data = session.get_decoded()
+        if data.get(SESSION_KEY) == str(user.pk) and BACKEND_SESSION_KEY in data:
+            found.append((session, data))
+    return found
+
+
+def _public_id(session: Session) -> str:
+    """Name a session without telling its key, which is as good as a password."""
+    return salted_hmac("project.accounts", str(session.session_key)).hexdigest()[:16]
+
+
+def _signed_in(session: Session, data: dict[str, object], current: str | None) -> SignedIn:
+    begun = data.get(BEGUN)
+    known = begun if isinstance(begun, dict) else {}
+    since = known.get("at")
+    return SignedIn(
+        id=_public_id(session),
+        browser=browser_name(str(known.get("agent", ""))),
+        address=str(known.get("address", "")),
+        since=datetime.fromisoformat(since) if since else None,
+        until=session.expire_date,
+        is_this=session.session_key == current,
+    )
+
+
+def browser_name(agent: str) -> str:
+    """Name the browser and the system of a User-Agent header, roughly."""
+    browser = next((name for mark, name in BROWSERS if mark in agent), "")
+    if not browser:
+        browser = "Safari" if "Safari/" in agent else agent.partition("/")[0][:40] or "A browser"
+    system = next((name for mark, name in SYSTEMS if mark in agent), "")
+    return f"{browser} on {system}" if system else browser

@@ -1,0 +1,208 @@
+"""Reads the log of activity: filtered, a page at a time, and whole as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
+
+from project.database import read
+from project.errors import Invalid
+from project.models import Activity
+from project.policy import Member
+
+PAGE_ROWS = 100
+CSV_ROWS = 1_000
+COLUMNS = (
+    "at", "actor", "door", "verb", "object_id", "object_name", "outcome", "address",
+    "request_id", "detail",
+)  # fmt: skip
+# A spreadsheet takes a text that begins so for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+WORDS = {
+    "account.end_session": "ended a session",
+    "account.password": "changed the password",
+    "account.sign_in": "signed in",
+    "account.sign_out": "signed out",
+    "disk.create": "made disk",
+    "disk.delete": "deleted disk",
+    "key.create": "made API key",
+    "key.revoke": "revoked API key",
+    "member.add": "added",
+    "member.remove": "removed",
+    "member.role": "changed the role of",
+    "project.create": "made project",
+    "project.delete": "deleted project",
+    "project.rename": "renamed project to",
+    "sandbox.create": "made sandbox",
+    "sandbox.end": "ended sandbox",
+    "sandbox.expire": "ended sandbox, its time was over",
+    "sandbox.extend": "extended sandbox",
+    "sandbox.kill": "killed sandbox",
+    "sandbox.pause": "paused sandbox",
+    "sandbox.resume": "resumed sandbox",
+}
+AREAS = {
+    "sandbox": "Sandboxes",
+    "terminal": "Terminals",
+    "command": "Commands",
+    "file": "Files",
+    "disk": "Disks",
+    "transfer": "Transfers",
+    "key": "API keys",
+    "member": "Members",
+    "project": "Projects",
+    "account": "Accounts",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What of the log is wanted, as the address of the page says it."""
+
+    actor: str = ""
+    verb: str = ""
+    object: str = ""
+    outcome: str = ""
+    door: str = ""
+    since: str = ""
+    until: str = ""
+
+    @property
+    def is_set(self) -> bool:
+        return self != Filter()
+
+    def query(self) -> str:
+        """Return the query of an address that says the same."""
+        query = QueryDict(mutable=True)
+        query.update({name: value for name, value in self.pairs() if value})
+        return query.urlencode()
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        return (
+            ("actor", self.actor), ("verb", self.verb), ("object", self.object),
+            ("outcome", self.outcome), ("door", self.door), ("from", self.since),
+            ("to", self.until),
+        )  # fmt: skip
+
+
+def filter_of(query: QueryDict) -> Filter:
+    """Read a filter from an address. Raises Invalid for what no filter can be."""
+    wanted = Filter(
+        actor=query.get("actor", "").strip(),
+        verb=query.get("verb", "").strip(),
+        object=query.get("object", "").strip(),
+        outcome=query.get("outcome", ""),
+        door=query.get("door", ""),
+        since=query.get("from", ""),
+        until=query.get("to", ""),
+    )
+    if any("\x00" in value for _, value in wanted.pairs()):
+        raise Invalid("a filter must not hold a NUL character")
+    for day in (wanted.since, wanted.until):
+        _day(day)
+    return wanted
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise Invalid("from and to are dates, such as 2026-11-24") from None
+
+
+def lines_of(member: Member, wanted: Filter) -> QuerySet[Activity]:
+    """Return the lines a person may see and wants to, newest first.
+
+    Beside those of the project: what concerns no project, such as sign-ins, one's own or, for
+    an administrator, all.
+    """
+    beside = Q(project=None)
+    if not member.user.is_superuser:
+        beside &= Q(actor=member.name)
+    rows = Activity.objects.filter(Q(project=member.project) | beside)
+    if wanted.actor:
+        rows = rows.filter(actor__iexact=wanted.actor)
+    if wanted.verb:
+        is_area = "." not in wanted.verb
+        rows = rows.filter(
+            **({"verb__startswith": f"{wanted.verb}."} if is_area else {"verb": wanted.verb})
+        )
+    if wanted.object:
+        rows = rows.filter(Q(object_id=wanted.object) | Q(object_name__icontains=wanted.object))
+    if wanted.outcome:
+        rows = rows.filter(outcome=wanted.outcome)
+    if wanted.door:
+        rows = rows.filter(door=wanted.door)
+    return _between(rows, _day(wanted.since), _day(wanted.until)).order_by("-at", "-id")
+
+
+def _between(rows: QuerySet[Activity], first: date | None, last: date | None) -> QuerySet[Activity]:
+    if first:
+        rows = rows.filter(at__gte=datetime.combine(first, time.min, UTC))
+    if last and last < date.max:
+        rows = rows.filter(at__lt=datetime.combine(last + timedelta(days=1), time.min, UTC))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One page of lines, and the cursor of what comes after it."""
+
+    lines: list[Activity]
+    older: str
+
+
+def part_of(rows: QuerySet[Activity], cursor: str, size: int = PAGE_ROWS) -> Part:
+    """Return the lines after a cursor. Reads the database. Raises Invalid."""
+    if cursor:
+        at, line_id = _position(cursor)
+        rows = rows.filter(Q(at__lt=at) | Q(at=at, id__lt=line_id))
+    lines = list(rows[: size + 1])
+    if len(lines) <= size:
+        return Part(lines, "")
+    last = lines[size - 1]
+    return Part(lines[:size], f"{last.at.isoformat()}_{last.pk}")
+
+
+def _position(cursor: str) -> tuple[datetime, int]:
+    at, _, line_id = cursor.rpartition("_")
+    try:
+        moment = datetime.fromisoformat(at)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC), int(line_id)
+    except ValueError:
+        raise Invalid("this address of a page is not one; go back to the newest") from None
+
+
+async def csv_of(rows: QuerySet[Activity]) -> AsyncIterator[bytes]:
+    """Write lines as CSV, piece by piece."""
+    yield _csv([COLUMNS])
+    cursor = ""
+    while True:
+        part = await read(part_of, rows, cursor, CSV_ROWS)
+        if part.lines:
+            yield _csv([_row(line) for line in part.lines])
+        cursor = part.older
+        if not cursor:
+            return
+
+
+def _row(line: Activity) -> list[str]:
+    values = (getattr(line, name) for name in COLUMNS[1:])
+    return [line.at.isoformat(), *(_harmless(str(value or "")) for value in values)]
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,82 @@
+"""What the palette finds beyond the page it is on. Answers JSON."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.http import JsonResponse
+
+from disks.models import Disk
+from project.database import read
+from project.models import Project
+from project.pages import PageRequest, page
+from sandboxes.models import ALIVE, Sandbox
+
+# Fewer letters would find nearly everything.
+FEWEST_LETTERS = 2
+LONGEST = 100
+MOST = 6
+
+
+@page()
+async def search(request: PageRequest) -> JsonResponse:
+    """Find sandboxes and disks of the project by name, or by the beginning of their id."""
+    wanted = request.GET.get("q", "").strip()[:LONGEST]
+    if len(wanted) < FEWEST_LETTERS or "\x00" in wanted:
+        return JsonResponse({"results": []})
+    return JsonResponse({"results": await read(_find, request.member.project, wanted)})
+
+
+def _find(project: Project, wanted: str) -> list[dict[str, Any]]:
+    alive_first = Case(
+        When(status__in=ALIVE, then=Value(0)), default=1, output_field=IntegerField()
+    )
+    sandboxes = _named(Sandbox.objects.filter(project=project), wanted)
+    disks = _named(Disk.objects.filter(project=project), wanted)
+    return [
+        *(_sandbox(one) for one in sandboxes.order_by(alive_first, "-created_at")[:MOST]),
+        *(_disk(one) for one in disks.order_by("-updated_at")[:MOST]),
+    ]
+
+
+def _named[M: (Sandbox, Disk)](rows: QuerySet[M], wanted: str) -> QuerySet[M]:
+    fits = Q(name__icontains=wanted)
+    ids = _ids_from(wanted)
+    if ids:
+        fits |= Q(id__range=ids)
+    return rows.filter(fits)
+
+
+def _ids_from(beginning: str) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """Return the first and the last id that begin so."""
+    digits = beginning.lower().replace("-", "")
+    if len(digits) > 32 or set(digits) - set("0123456789abcdef"):
+        return None
+    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+
+
+def _sandbox(sandbox: Sandbox) -> dict[str, Any]:
+    short = str(sandbox.id)[:8]
+    return {
+        "group": "Sandboxes",
+        "label": sandbox.name or short,
+        "id": short,
+        "url": f"/sandboxes/{sandbox.id}/",
+        "icon": f"s-{sandbox.state}",
+        "state": sandbox.state,
+        "hint": sandbox.state_word,
+    }
+
+
+def _disk(disk: Disk) -> dict[str, Any]:
+    short = str(disk.id)[:8]
+    return {
+        "group": "Disks",
+        "label": disk.name or short,
+        "id": short,
+        "url": f"/disks/{disk.id}/files/",
+        "icon": "i-disk",
+        "hint": "",
+    }
