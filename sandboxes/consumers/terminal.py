@@ -32,7 +32,7 @@ from urllib.parse import parse_qs
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from project import database
-from project.errors import Forbidden, NotFound, Refused
+from project.errors import Forbidden, Invalid, NotFound, Refused
 from sandboxes import guests, terminals
 from sandboxes.access import how_it_ended
 from sandboxes.consumers.keyboard import Keyboard
@@ -226,7 +226,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         if bytes_data is not None:
             await self._type(bytes_data)
         elif text_data is not None and len(text_data) <= MAX_MESSAGE:
-            with contextlib.suppress(ValueError, TypeError):
+            # What is no message of the protocol is ignored, as a later version's would be.
+            with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError, Invalid):
                 message = json.loads(text_data)
                 if isinstance(message, dict):
                     await self._obey(message)
