@@ -9,7 +9,8 @@ class DisksConfig(AppConfig):
     name = "disks"
 
     def ready(self) -> None:
-        from disks import sweep
+        from disks import sweep, trash
         from sandboxes import supervisor
 
+        supervisor.add_chore("the trash", SWEEP_SECONDS, trash.purge_old)
         supervisor.add_chore("the sweep of blobs", SWEEP_SECONDS, sweep.sweep)

@@ -1,13 +1,19 @@
-"""Files on a disk: put, find, describe, list, remove."""
+"""Files on a disk: put, find, describe, list, remove.
+
+A folder is there by the files in it. One that people made, and that may be empty, has a row of
+its own: an artifact without a name, which no listing of files shows.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from disks import blobs, paths
@@ -21,6 +27,8 @@ from project.errors import Invalid, NotFound
 RESERVED = "__artifact_info__"
 META_MAX_BYTES = 64 * 1024
 ATTEMPTS = 3
+# The filename of the row that stands for a folder itself.
+FOLDER = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +79,68 @@ async def upsert(
 def _point(
     disk_id: uuid.UUID, folder: str, filename: str, mime: str, blob: Blob, meta: dict[str, Any]
 ) -> Artifact:
+    return holding(
+        disk_id, lambda: point(disk_id, folder, filename, mime=mime, blob=blob, meta=meta)
+    )
+
+
+def holding[T](disk_id: uuid.UUID, step: Callable[[], T]) -> T:
+    """Do a step in a transaction in which nobody else changes the disk. Raises NotFound."""
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
                 if not Disk.objects.select_for_update().filter(pk=disk_id).exists():
                     raise NotFound("disk not found or access denied", tag="disk_not_found")
-                now = timezone.now()
-                values = {
-                    "mime": mime,
-                    "blob": blobs.settle(blob),
-                    "meta": meta,
-                    "updated_at": now,
-                }
-                artifact, _ = Artifact.objects.update_or_create(
-                    disk_id=disk_id,
-                    path=folder,
-                    filename=filename,
-                    defaults=values,
-                    create_defaults={**values, "created_at": now},
-                )
-                return artifact
+                return step()
         except IntegrityError:
             # Somebody stored the same content at this very moment: now it can be seen.
             if attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def point(
+    disk_id: uuid.UUID,
+    folder: str,
+    filename: str,
+    *,
+    mime: str,
+    blob: Blob,
+    meta: dict[str, Any] | None = None,
+) -> Artifact:
+    """Make a file of a stored blob, inside a transaction; without `meta` it keeps what it had."""
+    now = timezone.now()
+    values = {"mime": mime, "blob": blobs.settle(blob), "updated_at": now}
+    if meta is not None:
+        values["meta"] = meta
+    artifact, _ = Artifact.objects.update_or_create(
+        disk_id=disk_id,
+        path=folder,
+        filename=filename,
+        defaults=values,
+        create_defaults={**values, "created_at": now},
+    )
+    return artifact
+
+
+def files(disk: Disk) -> QuerySet[Artifact]:
+    """Return the files of a disk, without the rows of folders."""
+    return disk.artifacts.exclude(filename=FOLDER)
+
+
+def below(folder: str) -> Q:
+    """Match what is in a folder and in the folders in it."""
+    if folder == "/":
+        return Q()
+    if connection.vendor == "sqlite":
+        # Its LIKE knows no case and uses no index; 0 is the character behind the slash.
+        return Q(path__gte=folder, path__lt=f"{folder[:-1]}0")
+    return Q(path__startswith=folder)
+
+
+def etag_of(artifact: Artifact) -> str:
+    """Return what changes with the content of a file."""
+    return f"{artifact.blob.sha256[:32]}-{int(artifact.updated_at.timestamp() * 1e6):x}"
 
 
 def find(disk: Disk, file_path: str) -> Artifact:
@@ -130,12 +175,10 @@ def remove(disk: Disk, file_path: str) -> None:
 
 def listing(disk: Disk, folder: str) -> Listing:
     """Return what is directly in a folder; an unknown folder is empty. Reads the database."""
-    artifacts = disk.artifacts.select_related("blob").filter(path=folder).order_by("filename")
-    below = disk.artifacts.filter(path__startswith=folder).exclude(path=folder)
+    artifacts = files(disk).select_related("blob").filter(path=folder).order_by("filename")
+    paths_below = disk.artifacts.filter(below(folder)).exclude(path=folder)
     names = {
         path[len(folder) :].partition("/")[0]
-        for path in below.order_by().values_list("path", flat=True).distinct()
-        # Some databases compare without regard to case.
-        if path.startswith(folder)
+        for path in paths_below.order_by().values_list("path", flat=True).distinct()
     }
     return Listing(list(artifacts), sorted(names))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ from django.core.files import File
 from django.utils import timezone
 
 from disks.models import Blob
-from disks.spool import Spool
+from disks.spool import Spool, gather
 from disks.store import in_thread, refusals, storage
 from project import database
 from project.errors import Failed
@@ -38,6 +38,17 @@ async def store(project_id: Any, spool: Spool) -> Blob:
     finally:
         await in_thread(spool.discard)
     return blob
+
+
+async def empty(project_id: Any) -> Blob:
+    """Return a stored blob of no bytes, to be pointed to soon."""
+    return await store(project_id, await gather(_nothing(), 0))
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece
 
 
 def _begin(project_id: Any, sha256: str, size: int) -> tuple[Blob, bool]:

@@ -21,7 +21,7 @@ import regex
 from django.conf import settings
 from django.db.models import Q
 
-from disks import blobs
+from disks import artifacts, blobs
 from disks.content import is_readable, text_of
 from disks.models import Artifact, Disk
 from project import database
@@ -140,4 +140,4 @@ async def _batches(disk: Disk) -> AsyncGenerator[list[Artifact]]:
 def _batch(disk: Disk, after: tuple[str, str]) -> list[Artifact]:
     path, filename = after
     behind = Q(path__gt=path) | Q(path=path, filename__gt=filename)
-    return list(disk.artifacts.select_related("blob").filter(behind)[:BATCH])
+    return list(artifacts.files(disk).select_related("blob").filter(behind)[:BATCH])

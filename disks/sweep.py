@@ -1,4 +1,4 @@
-"""Delete the bytes that no artifact points to any more."""
+"""Delete the bytes that no artifact points to any more, on a disk or in its trash."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from disks import spool
-from disks.models import Artifact, Blob
+from disks.models import Artifact, Blob, TrashedArtifact
 from disks.store import in_thread, refusals, storage
 from project import database
 
@@ -44,7 +44,8 @@ async def sweep() -> int:
 def unreferenced(cutoff: datetime) -> QuerySet[Blob]:
     """Blobs that no artifact has pointed to since then."""
     pointed_to = Exists(Artifact.objects.filter(blob=OuterRef("pk")))
-    return Blob.objects.filter(~pointed_to, used_at__lt=cutoff)
+    in_trash = Exists(TrashedArtifact.objects.filter(blob=OuterRef("pk")))
+    return Blob.objects.filter(~pointed_to, ~in_trash, used_at__lt=cutoff)
 
 
 def _doom(cutoff: datetime) -> None:

@@ -170,6 +170,11 @@ GREP_MAX_SECONDS = env.float("GREP_MAX_SECONDS", default=5.0)
 PUBLIC_LINK_MAX_SECONDS = env.int("PUBLIC_LINK_MAX_SECONDS", default=7 * 24 * 3600)
 # How long bytes that no artifact points to are kept before the sweep takes them.
 BLOB_GRACE_SECONDS = env.int("BLOB_GRACE_SECONDS", default=24 * 3600)
+# How long a deleted file stays in the trash of its disk.
+TRASH_SECONDS = env.int("TRASH_SECONDS", default=30 * 24 * 3600)
+# The largest file that a browser may upload, and how long an unfinished upload is kept.
+UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=8 * GIB)
+UPLOAD_SECONDS = env.int("UPLOAD_SECONDS", default=24 * 3600)
 
 # --- Sandboxes ------------------------------------------------------------------------------
 SANDBOX_ENGINE = env.str("SANDBOX_ENGINE", default="docker")

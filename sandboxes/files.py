@@ -24,9 +24,9 @@ def checked(path: str) -> str:
     return path
 
 
-async def stat(sandbox: Sandbox, path: str) -> FileStat:
+async def stat(sandbox: Sandbox, path: str, *, follow: bool = True) -> FileStat:
     async with guests.linked(sandbox) as link:
-        return await link.stat(checked(path))
+        return await link.stat(checked(path), follow=follow)
 
 
 async def listing(
@@ -66,9 +66,14 @@ async def write(
         return await link.write(checked(path), chunks, size=size, overwrite=overwrite)
 
 
-async def mkdir(sandbox: Sandbox, path: str) -> FileStat:
+async def mkdir(sandbox: Sandbox, path: str, *, exist_ok: bool = True) -> FileStat:
+    """Make a folder and those on the way to it."""
     async with guests.linked(sandbox) as link:
-        await link.mkdir(checked(path), parents=True)
+        if exist_ok:
+            await link.mkdir(checked(path), parents=True)
+        else:
+            await link.mkdir(checked(path).rpartition("/")[0] or "/", parents=True)
+            await link.mkdir(path, parents=False)
         return await link.stat(path)
 
 
@@ -76,6 +81,12 @@ async def move(sandbox: Sandbox, path: str, to: str, *, overwrite: bool = False)
     async with guests.linked(sandbox) as link:
         await link.move(checked(path), checked(to), overwrite=overwrite)
         return await link.stat(to)
+
+
+async def copy(sandbox: Sandbox, path: str, to: str, *, overwrite: bool = False) -> FileStat:
+    async with guests.linked(sandbox) as link:
+        await link.copy(checked(path), checked(to), overwrite=overwrite)
+        return await link.stat(to, follow=False)
 
 
 async def remove(sandbox: Sandbox, path: str, *, recursive: bool = False) -> None:

@@ -4,6 +4,8 @@ disk            a disk of `project`
 put             puts a file on `disk`, as the upload does
 store_location  where the bytes lie, in a folder of the test's own
 s3              the same bytes in an S3 of the test's own, instead
+local_engine    sandboxes of this process are made without isolation, and gone afterwards
+place           each kind of place in turn: a disk, and a sandbox on each engine
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,16 @@ from django.core.files.storage import storages
 
 from disks import artifacts
 from disks.models import Artifact, Disk
+from disks.places.base import Place
+from disks.places.disk import DiskPlace
+from disks.places.sandbox import SandboxPlace
 from disks.spool import gather
+from project import database
 from project.models import Project
+from sandboxes import fitness, guests, lifecycle
+from sandboxes.engine import close_engine, get_engine
+from sandboxes.models import Sandbox
+from sandboxes.options import NewSandbox
 
 type Put = Callable[..., Awaitable[Artifact]]
 
@@ -94,3 +105,37 @@ def s3(s3_address: str, settings: Any, store_location: Path) -> Any:
     storage: Any = storages["blobs"]
     storage.connection.create_bucket(Bucket=bucket)
     return storage
+
+
+@asynccontextmanager
+async def sandboxes_on(engine: str, settings: Any) -> AsyncIterator[None]:
+    """Have this process make its sandboxes on an engine; they are gone afterwards."""
+    settings.SANDBOX_ENGINE = engine
+    get_engine.cache_clear()
+    fitness.forget()
+    yield
+    for sandbox in await database.read(lambda: list(Sandbox.objects.all())):
+        await lifecycle.kill(sandbox)
+    await guests.close_all()
+    await close_engine()
+    get_engine.cache_clear()
+
+
+@pytest.fixture
+async def local_engine(settings: Any, transactional_db: None) -> AsyncIterator[None]:
+    async with sandboxes_on("local", settings):
+        yield
+
+
+KINDS = ["disk", "local", pytest.param("docker", marks=pytest.mark.docker)]
+
+
+@pytest.fixture(params=KINDS)
+async def place(
+    request: pytest.FixtureRequest, settings: Any, project: Project
+) -> AsyncIterator[Place]:
+    if request.param == "disk":
+        yield DiskPlace(await database.write(lambda: Disk.objects.create(project=project)))
+        return
+    async with sandboxes_on(request.param, settings):
+        yield SandboxPlace(await lifecycle.create(project, NewSandbox()))

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from disks import blobs
-from disks.models import Artifact, Blob
+from disks.models import Artifact, Blob, TrashedArtifact
 from disks.store import storage
 
 
@@ -21,8 +21,13 @@ class Command(BaseCommand):
             if problem:
                 bad += 1
                 names = ", ".join(
-                    f"{artifact.disk_id}:{artifact}"
-                    for artifact in Artifact.objects.filter(blob=blob)
+                    [
+                        *(f"{row.disk_id}:{row}" for row in Artifact.objects.filter(blob=blob)),
+                        *(
+                            f"{row.disk_id}:{row} (in the trash)"
+                            for row in TrashedArtifact.objects.filter(blob=blob)
+                        ),
+                    ]
                 )
                 self.stderr.write(f"{problem}: {blob.key} of {names or 'no artifact'}")
         self.stdout.write(f"{read} blobs read, {bad} not as they were stored")

@@ -1,0 +1,317 @@
+"""A running sandbox as a place for files. Everything happens there as its own user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from disks import entries
+from disks.entries import Entry, Kind, Listing
+from disks.models import OnConflict
+from disks.places.base import Place
+from project.errors import Conflict, NotFound, Refused, Unprocessable
+from sandboxes import files
+from sandboxes.access import require_running
+from sandboxes.guest.link import FileStat
+from sandboxes.models import Sandbox
+
+KINDS: dict[str, Kind] = {"file": "file", "directory": "folder", "symlink": "link"}
+GUEST_PAGE = 1000
+# How far a filter looks through one folder.
+SCAN_MOST = entries.WALK_MOST
+# How many links are followed at once.
+PARALLEL = 20
+
+
+class SandboxPlace(Place):
+    """The whole tree of a running sandbox. What is removed is gone."""
+
+    kind: Literal["sandbox"] = "sandbox"
+    start = "/workspace"
+    keeps_trash = False
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.id = sandbox.pk
+        self.name = str(sandbox)
+        self.project_id = sandbox.project_id
+
+    def _path(self, path: str) -> str:
+        """Return a path of a box that can be asked. Raises the refusal that fits."""
+        require_running(self.sandbox)
+        return entries.clean(path)
+
+    async def stat(self, path: str) -> Entry:
+        stat = await files.stat(self.sandbox, self._path(path), follow=False)
+        return _presentable(await self._followed(_entry(stat)))
+
+    async def _followed(self, entry: Entry) -> Entry:
+        """Add to a link what it leads to."""
+        if entry.kind != "link":
+            return entry
+        try:
+            stat = await files.stat(self.sandbox, entry.path)
+        except Refused:
+            return entry
+        there = _entry(stat)
+        if there.kind == "link":
+            return entry
+        return replace(
+            entry,
+            leads_to=there.kind,
+            size=there.size,
+            modified=there.modified,
+            etag=there.etag,
+            mime=there.mime,
+        )
+
+    async def _lstat(self, path: str) -> Entry | None:
+        try:
+            return _entry(await files.stat(self.sandbox, path, follow=False))
+        except NotFound:
+            return None
+
+    async def listing(
+        self,
+        folder: str,
+        *,
+        sort: str = "name",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int = entries.PAGE,
+        hidden: bool = True,
+        match: str = "",
+    ) -> Listing:
+        path = self._path(folder)
+        found: list[Entry] = []
+        cut = False
+        scanned = 0
+        async for entry in self._entries(path):
+            scanned += 1
+            if len(found) == entries.LISTING_MOST or scanned > SCAN_MOST:
+                cut = True
+                break
+            if match.casefold() in entry.name.casefold() and (
+                hidden or not entry.name.startswith(".")
+            ):
+                found.append(entry)
+        _sort(found, sort, descending=descending)
+        page = found[offset : offset + limit]
+        return Listing(
+            await self._all_followed(page),
+            None if cut else len(found),
+            len(found) > offset + len(page),
+            cut,
+        )
+
+    async def _all_followed(self, page: list[Entry]) -> list[Entry]:
+        places = asyncio.Semaphore(PARALLEL)
+
+        async def follow(entry: Entry) -> Entry:
+            async with places:
+                return _presentable(await self._followed(entry))
+
+        return await asyncio.gather(*map(follow, page))
+
+    async def _entries(self, path: str) -> AsyncGenerator[Entry]:
+        """Give the entries of a folder, by name."""
+        after: str | None = ""
+        while after is not None:
+            page, after = await files.listing(self.sandbox, path, after=after, limit=GUEST_PAGE)
+            for stat in page:
+                yield _entry(stat)
+
+    async def walk(self, path: str) -> AsyncGenerator[Entry]:
+        top = _entry(await files.stat(self.sandbox, self._path(path), follow=False))
+        yield top
+        met = 0
+        # Each folder on the way with what is left in it: as deep as the tree, not as wide.
+        way = [self._entries(top.path)] if top.kind == "folder" else []
+        while way:
+            entry = await anext(way[-1], None)
+            if entry is None:
+                way.pop()
+                continue
+            met += 1
+            if met > entries.WALK_MOST:
+                raise entries.too_many(entries.WALK_MOST)
+            yield entry
+            if entry.kind == "folder":
+                way.append(self._entries(entry.path))
+
+    async def read(
+        self, path: str, start: int = 0, end: int | None = None
+    ) -> tuple[Entry, AsyncGenerator[bytes]]:
+        require_running(self.sandbox)
+        stat, chunks = await files.read(self.sandbox, path, start, end)
+        return _entry(stat), chunks
+
+    async def write(
+        self,
+        path: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        size: int | None = None,
+        on_conflict: OnConflict | None = OnConflict.REPLACE,
+        expected_etag: str | None = None,
+    ) -> Entry | None:
+        target: str | None = self._path(path)
+        if expected_etag:
+            await self._check_unchanged(path, expected_etag)
+            on_conflict = OnConflict.REPLACE
+        elif expected_etag == "":
+            on_conflict = None
+        if on_conflict in (OnConflict.SKIP, OnConflict.RENAME):
+            target = await self._free(path, on_conflict)
+        if target is None:
+            return None
+        overwrite = on_conflict == OnConflict.REPLACE
+        stat = await files.write(self.sandbox, target, chunks, size=size, overwrite=overwrite)
+        return _presentable(_entry(stat))
+
+    async def _check_unchanged(self, path: str, expected_etag: str) -> None:
+        """Raise Conflict unless a file is as it was. Who writes at this very moment is missed."""
+        try:
+            entry = await self.stat(path)
+        except NotFound:
+            entry = None
+        if entry is None or entry.etag != expected_etag:
+            raise Conflict(
+                f"{entries.name_of(path)} has changed since it was opened", tag="changed"
+            )
+        if entry.kind == "link":
+            raise Unprocessable(
+                f"this is a link; open {entry.target} itself to change it", tag="is_a_link"
+            )
+
+    async def _free(self, path: str, on_conflict: OnConflict) -> str | None:
+        """Return where something may go without replacing anything; None: nowhere."""
+        if await self._lstat(path) is None:
+            return path
+        return None if on_conflict == OnConflict.SKIP else await self.name_beside(path)
+
+    async def mkdir(self, path: str, *, exist_ok: bool = False) -> Entry:
+        stat = await files.mkdir(self.sandbox, self._path(path), exist_ok=exist_ok)
+        return _presentable(_entry(stat))
+
+    async def move(self, path: str, to: str, on_conflict: OnConflict | None = None) -> Entry | None:
+        return await self._carry(path, to, on_conflict, moves=True)
+
+    async def copy(self, path: str, to: str, on_conflict: OnConflict | None = None) -> Entry | None:
+        return await self._carry(path, to, on_conflict, moves=False)
+
+    async def _carry(
+        self, path: str, to: str, on_conflict: OnConflict | None, *, moves: bool
+    ) -> Entry | None:
+        source, target = self._path(path), self._path(to)
+        entries.check_apart(source, target)
+        what = _entry(await files.stat(self.sandbox, source, follow=False))
+        there = await self._lstat(target)
+        if there is None:
+            await files.mkdir(self.sandbox, entries.parent_of(target))
+            return await self._step(source, target, moves=moves)
+        if on_conflict == OnConflict.RENAME:
+            beside = await self._beside(target, is_folder=what.kind == "folder")
+            return await self._step(source, beside, moves=moves)
+        if on_conflict is not None and what.kind == there.kind == "folder":
+            await self._merge(source, target, on_conflict, moves=moves)
+            return await self.stat(target)
+        if on_conflict == OnConflict.SKIP:
+            return None
+        if on_conflict is None or "folder" in (what.kind, there.kind):
+            raise entries.taken(target, "a folder" if there.kind == "folder" else "a file")
+        return await self._step(source, target, moves=moves, overwrite=True)
+
+    async def _step(
+        self, source: str, target: str, *, moves: bool, overwrite: bool = False
+    ) -> Entry:
+        step = files.move if moves else files.copy
+        await step(self.sandbox, source, target, overwrite=overwrite)
+        return await self.stat(target)
+
+    async def _merge(
+        self, source: str, target: str, on_conflict: OnConflict, *, moves: bool
+    ) -> None:
+        """Bring what is in a folder into another one; what is left of the source stays."""
+        async for entry in self._entries(source):
+            inner = entries.join(target, entries.name_of(entry.path))
+            await self._carry(entry.path, inner, on_conflict, moves=moves)
+        if moves:
+            try:
+                await files.remove(self.sandbox, source)
+            except Conflict:
+                # Something was skipped.
+                return
+
+    async def remove(self, paths: Sequence[str], by: str) -> str:
+        for path in paths:
+            clean = self._path(path)
+            if clean == "/":
+                raise Conflict("the root folder stays", tag="root_folder")
+            await files.remove(self.sandbox, clean, recursive=True)
+        return ""
+
+    async def name_beside(self, path: str) -> str:
+        return await self._beside(self._path(path), is_folder=False)
+
+    async def _beside(self, path: str, *, is_folder: bool) -> str:
+        parent, name = entries.parent_of(path), entries.name_of(path)
+        for number in range(2, entries.NAMES_TRIED):
+            candidate = entries.join(parent, entries.numbered(name, number, is_folder=is_folder))
+            if await self._lstat(candidate) is None:
+                return candidate
+        raise Conflict(f"there are too many files named like {name}", tag="exists")
+
+
+def _entry(stat: FileStat) -> Entry:
+    kind = KINDS.get(stat.kind, "other")
+    is_file = kind == "file"
+    return Entry(
+        path=stat.path.rstrip("/") or "/",
+        name=entries.name_of(stat.path),
+        kind=kind,
+        size=stat.size if is_file else None,
+        modified=_moment(stat.modified),
+        mode=stat.mode,
+        target=stat.target or "",
+        etag=f"{stat.size:x}-{int(stat.modified * 1e6):x}" if is_file else "",
+        mime=entries.guessed_mime(stat.name) if is_file else "",
+    )
+
+
+def _moment(seconds: float) -> datetime | None:
+    """The guest may say anything."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _presentable(entry: Entry) -> Entry:
+    """Make what is said of an entry text, for pages and JSON."""
+    return replace(
+        entry,
+        path=entries.shown(entry.path),
+        name=entries.shown(entry.name),
+        target=entries.shown(entry.target),
+    )
+
+
+def _sort(found: list[Entry], sort: str, *, descending: bool) -> None:
+    """Sort in place; folders stay first."""
+
+    def key(entry: Entry) -> tuple[float | str, str, str]:
+        first: float | str = 0
+        if sort == "size":
+            first = entry.size or 0
+        elif sort == "modified":
+            first = entry.modified.timestamp() if entry.modified else 0
+        elif sort == "kind":
+            first = entry.mime
+        return first, entry.name.casefold(), entry.name
+
+    found.sort(key=key, reverse=descending)
+    found.sort(key=lambda entry: entry.kind != "folder")
