@@ -31,7 +31,7 @@ def open_one(browser: Browser, box: Box, **wish: str) -> str:
     """Open a terminal; return the address of its socket."""
     answer = browser.post(f"/sandboxes/{box.id}/terminals/open/", **wish)
     assert answer.status_code == 200, answer.text
-    return "/ws" + answer.json()["url"]
+    return f"/ws{answer.json()['url']}"
 
 
 async def test_shell_answers_and_says_how_it_ended(browser: Browser, box: Box) -> None:

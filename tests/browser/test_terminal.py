@@ -1,0 +1,235 @@
+"""Journeys in a terminal, in a real browser, on a real server and engine."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.people import add_viewer
+from tests.browser.steps import assert_accessible, sign_in
+from tests.browser.watch import Watch
+from tests.browser.wire import wire_to
+from tests.sandboxes.conftest import Box, make_box
+from tests.server import Server
+
+pytestmark = [pytest.mark.docker, pytest.mark.browser]
+
+
+@pytest.fixture
+def box(server: Server) -> Iterator[Box]:
+    made = make_box(server, name="calm-otter")
+    yield made
+    made.request("DELETE")
+
+
+def rows(page: Page) -> Locator:
+    return page.locator(".xterm-rows")
+
+
+async def open_terminal(page: Page, box: Box, base: str = "") -> None:
+    await page.goto(f"{base}/sandboxes/{box.id}/")
+    await page.get_by_role("link", name="Terminal").first.click()
+    await expect(rows(page)).to_contain_text("/workspace$", timeout=20_000)
+
+
+async def run(page: Page, line: str, says: str) -> None:
+    await page.keyboard.type(f"{line}\n")
+    await expect(rows(page)).to_contain_text(says, timeout=15_000)
+
+
+async def text_of(page: Page) -> str:
+    return (await rows(page).inner_text()).replace("\xa0", " ")
+
+
+async def test_one_click_to_a_shell_and_everybody_can_use_it(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    await run(page, "echo mark-$((6*7))", "mark-42")
+    await expect(page.locator('[data-status="state"]')).to_have_text("Connected")
+    await assert_accessible(page)
+
+
+async def test_nothing_is_lost_and_nothing_doubled(
+    open_page: OpenPage, server: Server, box: Box, watch: Watch
+) -> None:
+    async with wire_to(server.port) as wire:
+        watch.host = urlsplit(wire.url).netloc
+        watch.allow("ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_SOCKET|WebSocket|Failed to fetch|503")
+        page = await open_page(base_url=wire.url)
+        await sign_in(page)
+        await open_terminal(page, box, wire.url)
+        await run(page, 'i=0; count() { i=$((i+1)); echo "[count $i]"; }; count', "[count 1]")
+
+        await page.reload()
+        await expect(rows(page)).to_contain_text("[count 1]", timeout=20_000)
+        await run(page, "count", "[count 2]")
+
+        wire.cut()
+        await expect(page.locator('[data-banner="lost"]')).to_be_visible()
+        await expect(page.locator('[data-status="retry"]')).to_contain_text("Retrying in")
+        await page.keyboard.type("lost keys\n")
+        wire.mend()
+        await page.get_by_role("button", name="Retry now").first.click()
+        await expect(page.locator('[data-status="state"]')).to_have_text(
+            "Connected", timeout=30_000
+        )
+        await run(page, "count", "[count 3]")
+
+        server.kill()
+        await expect(page.locator('[data-banner="lost"]')).to_be_visible()
+        await asyncio.to_thread(server.start)
+        await expect(page.locator('[data-status="state"]')).to_have_text(
+            "Connected", timeout=30_000
+        )
+        await run(page, "count", "[count 4]")
+
+        said = await text_of(page)
+        assert re.findall(r"\[count (\d)\]", said) == ["1", "2", "3", "4"]
+        assert "lost keys" not in said
+
+
+async def test_interrupt_is_quick_under_a_flood(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    await run(page, "yes 0123456789abcdefghijklmnopqrstuvwxyz", "wxyz\n0123")
+    await asyncio.sleep(3)
+    began = time.monotonic()
+    await page.keyboard.press("Control+c")
+    await expect(rows(page)).to_contain_text("^C", timeout=5_000)
+    took = time.monotonic() - began
+    await run(page, "echo al''ive", "alive")
+    assert took < 1, f"Ctrl-C took {took:.2f} s"
+
+
+async def test_long_paste_arrives_whole(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    await run(
+        page, "stty -echo -icanon; echo ready''-; head -c 200000 | sha256sum; stty sane", "ready-"
+    )
+    await page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          data.setData("text/plain", "0123456789".repeat(20000));
+          document.querySelector(".term").dispatchEvent(
+            new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+        }"""
+    )
+    # A program that takes each line as typed is protected: the paste is shown first.
+    await page.get_by_role("dialog").get_by_role("button", name="Paste").click()
+    digest = hashlib.sha256(b"0123456789" * 20000).hexdigest()
+    await expect(rows(page)).to_contain_text(digest[:60], timeout=30_000)
+
+
+async def test_two_people_share_a_terminal(open_page: OpenPage, box: Box) -> None:
+    first, second = await open_page(), await open_page()
+    await sign_in(first)
+    await sign_in(second)
+    await open_terminal(first, box)
+    await run(first, "echo fi''rst", "first")
+    await second.goto(urlsplit(first.url).path)
+    await expect(rows(second)).to_contain_text("first", timeout=20_000)
+    await expect(second.locator('[data-banner="driver"]')).to_contain_text("admin is typing here")
+    await second.locator(".xterm").click()
+    await second.keyboard.type("echo ig''nored\n")
+    await second.get_by_role("button", name="Take over").click()
+    await run(second, "echo se''cond", "second")
+    await expect(rows(first)).to_contain_text("second")
+    await expect(first.locator('[data-banner="driver"]')).to_be_visible()
+    assert "ignored" not in (await text_of(first)).replace("ig''nored", "")
+
+
+async def test_viewer_watches_and_cannot_type(
+    open_page: OpenPage, server: Server, box: Box
+) -> None:
+    name, password = add_viewer(server)
+    owner, viewer = await open_page(), await open_page()
+    await sign_in(owner)
+    await open_terminal(owner, box)
+    await sign_in(viewer, name, password)
+    await viewer.goto(urlsplit(owner.url).path)
+    await expect(viewer.locator('[data-banner="readonly"]')).to_be_visible()
+    await run(owner, "echo se''en", "seen")
+    await expect(rows(viewer)).to_contain_text("seen")
+    await viewer.locator(".xterm").click()
+    await viewer.keyboard.type("echo in''truder\n")
+    await run(owner, "echo do''ne", "done")
+    assert "intruder" not in (await text_of(owner)).replace("in''truder", "")
+    await expect(viewer.get_by_role("button", name="New", exact=True)).to_have_count(0)
+    await expect(viewer.locator(".term-keys")).to_have_count(0)
+
+
+async def test_end_of_shell_and_of_sandbox_are_said(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    await page.keyboard.type("exit 3\n")
+    await expect(page.locator('[data-banner="end"]')).to_contain_text("The shell ended with code 3")
+    await page.get_by_role("button", name="Start a new shell").click()
+    await expect(rows(page)).to_contain_text("/workspace$", timeout=20_000)
+    box.request("DELETE")
+    end = page.locator('[data-banner="end"]')
+    await expect(end).to_contain_text("The sandbox has ended: it was killed by", timeout=15_000)
+    await expect(end.get_by_role("link", name="New like this")).to_be_visible()
+
+
+async def test_keyboard_leads_out_of_the_terminal(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    inside = "() => document.activeElement.closest('.term .xterm') !== null"
+    await page.keyboard.press("Tab")
+    assert await page.evaluate(inside)
+    for key in ("Escape", "Escape", "Tab"):
+        await page.keyboard.press(key)
+    assert not await page.evaluate(inside)
+
+
+async def test_what_a_box_writes_runs_nothing(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    attack = "<img src=x onerror=window.hit=1><script>window.hit=1</script>"
+    await run(page, f"printf '\\033]0;{attack}\\007{attack}\\n'; echo do''ne", "done")
+    await expect(page.locator('[data-status="title"]')).to_contain_text("<img")
+    await run(page, "printf '\\033]8;;javascript:window.hit=1\\007click\\033]8;;\\007\\n'", "click")
+    assert await page.evaluate("() => window.hit") is None
+
+
+async def test_questions_in_the_past_are_not_answered_again(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    await run(page, "printf '\\033[c\\033[6n'; sleep 0.3; echo; echo as''ked", "asked")
+    await page.keyboard.press("Control+c")
+    await page.reload()
+    await expect(rows(page)).to_contain_text("asked", timeout=20_000)
+    await run(page, "echo al''ive", "alive")
+    assert (await text_of(page)).rstrip().endswith("$")
+
+
+async def test_search_finds_in_the_past(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    await run(page, "for n in 1 2 3; do echo needle $n; done", "needle 3")
+    await page.keyboard.press("Control+Shift+F")
+    await page.get_by_label("Search the terminal").fill("needle ")
+    await expect(page.locator("[data-count]")).to_have_text(re.compile(r"\d of 4"))
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".term-find")).to_be_hidden()
+
+
+async def test_phone_has_the_keys_it_lacks(phone: Page, box: Box) -> None:
+    await sign_in(phone)
+    await open_terminal(phone, box)
+    keys = phone.get_by_role("toolbar", name="Keys")
+    await phone.keyboard.type("sleep 1000\n")
+    await keys.get_by_role("button", name="Ctrl and C").tap()
+    await expect(rows(phone)).to_contain_text("^C")
+    await keys.get_by_role("button", name="Up", exact=True).tap()
+    await expect(rows(phone)).to_contain_text(re.compile(r"\^C[\s\S]*sleep 1000"))
+    await assert_accessible(phone)
