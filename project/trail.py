@@ -60,6 +60,7 @@ AREAS = {
     "project": "Projects",
     "account": "Accounts",
 }
+DOORS = {"browser": "Browser", "api": "API", "admin": "Admin panel", "sandbank": "Sandbank"}
 
 
 @dataclass(frozen=True, slots=True)

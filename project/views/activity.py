@@ -33,7 +33,7 @@ async def activity(request: PageRequest) -> HttpResponseBase:
         "is_newest": not request.GET.get("after"),
         "areas": trail.AREAS.items(),
         "outcomes": Activity.Outcome.choices,
-        "doors": Activity.Door.choices,
+        "doors": trail.DOORS.items(),
     }
     name = "#rows" if request.GET.get("part") == "rows" else ""
     return await render(request, f"project/activity.html{name}", context)
@@ -56,6 +56,10 @@ class _Shown:
     @property
     def words(self) -> str:
         return trail.WORDS.get(self.line.verb, self.line.verb.replace(".", " "))
+
+    @property
+    def door(self) -> str:
+        return trail.DOORS.get(self.line.door, self.line.door)
 
     @property
     def name(self) -> str:

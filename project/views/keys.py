@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 
@@ -71,12 +71,17 @@ async def new(request: PageRequest) -> HttpResponse:
         keys.create_key,
         request.member.project,
         name,
-        may=request.POST.getlist("scope"),
+        may=_scopes(request.POST),
         expires_at=_expiry(request.POST.get("days", "0")),
         created_by=request.member.name,
     )
     await _changed(request, "key.create", key, ", ".join(key.scopes))
     return await _page(request, key, token)
+
+
+def _scopes(form: QueryDict) -> list[str]:
+    """Return the scopes a form asks for."""
+    return [Scope.ALL] if form.get("reach") == "all" else form.getlist("scope")
 
 
 def _expiry(days: str) -> datetime | None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from html import unescape
+from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.test import Client
 from django.utils import timezone
 
-from project import activity, database
+from project import activity, database, trail
 from project.models import Activity, Project
 from sandboxes import guests, lifecycle
 from sandboxes.engine import close_engine
 from sandboxes.models import Reason, Sandbox
 from tests.conftest import Api
+from tests.project.people import make_person
 
 
 @pytest.fixture
@@ -111,3 +119,136 @@ async def test_a_note_that_cannot_be_written_is_logged(project: Project, caplog)
     database.finish_notes()
     await database.write(lambda: None)
     assert "a note was not written" in caplog.text
+
+
+# --- The page -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def viewer(project: Project, stranger: Project) -> Client:
+    return make_person("viewer", project, stranger)
+
+
+def line(project: Project | None, verb: str, days: float = 0, **more: str) -> Activity:
+    written = activity.record(project, verb, **{"actor": "mara", **more})
+    at = timezone.now() - timedelta(days=days)
+    Activity.objects.filter(pk=written.pk).update(at=at)
+    written.at = at
+    return written
+
+
+def shown(client: Client, **query: str) -> list[int]:
+    page = client.get("/activity/", query)
+    assert page.status_code == 200
+    return [int(number) for number in re.findall(r'id="line-(\d+)"', page.content.decode())]
+
+
+def test_the_page_shows_the_projects_lines_newest_first(
+    viewer: Client, project: Project, stranger: Project
+) -> None:
+    old, new = line(project, "disk.create", 2), line(project, "disk.delete")
+    line(stranger, "disk.create")
+    assert shown(viewer) == [new.pk, old.pk]
+    text = viewer.get("/activity/").content.decode()
+    assert f"{old.at:%A}, {old.at.day} {old.at:%B}" in text
+
+
+def test_a_person_sees_own_sign_ins_and_an_administrator_all(
+    viewer: Client, project: Project, stranger: Project
+) -> None:
+    own = line(None, "account.sign_in", actor="viewer")
+    other = line(None, "account.sign_in", actor="mara")
+    assert shown(viewer) == [own.pk]
+    assert shown(make_person("superuser", project, stranger)) == [other.pk, own.pk]
+
+
+def test_each_filter_narrows(viewer: Client, project: Project) -> None:
+    first = line(
+        project, "sandbox.create", 3, object_id="7f3a", object_name="calm-otter", door="api"
+    )
+    second = line(project, "sandbox.kill", 1, actor="jonas", outcome="failed", object_id="7f3a")
+    third = line(project, "disk.create", 0, object_name="reports")
+    day = first.at.date().isoformat()
+    for query, expected in (
+        ({"actor": "JONAS"}, [second]),
+        ({"verb": "sandbox"}, [second, first]),
+        ({"verb": "sandbox.kill"}, [second]),
+        ({"object": "7f3a"}, [second, first]),
+        ({"object": "OTTER"}, [first]),
+        ({"outcome": "failed"}, [second]),
+        ({"door": "api"}, [first]),
+        ({"from": day, "to": day}, [first]),
+        ({"to": day}, [first]),
+        ({"from": second.at.date().isoformat()}, [third, second]),
+        ({"actor": "nobody"}, []),
+    ):
+        assert shown(viewer, **query) == [row.pk for row in expected], query
+    assert "Nothing matches" in viewer.get("/activity/", {"actor": "nobody"}).content.decode()
+
+
+@pytest.mark.parametrize(
+    "query", [{"from": "yesterday"}, {"to": "2026-13-01"}, {"actor": "\x00"}, {"after": "x_y"}]
+)
+def test_an_address_that_says_nonsense_is_refused(viewer: Client, query: dict[str, str]) -> None:
+    assert viewer.get("/activity/", query).status_code == 400
+
+
+def test_an_empty_log_says_so(viewer: Client, project: Project) -> None:
+    assert "No activity yet" in viewer.get("/activity/").content.decode()
+
+
+def test_the_pages_leave_nothing_out_and_nothing_twice(
+    viewer: Client, project: Project, monkeypatch
+) -> None:
+    at = timezone.now()
+    Activity.objects.bulk_create(
+        Activity(project=project, actor="mara", door="api", verb="disk.create", at=at)
+        for _ in range(250)
+    )
+    seen: list[int] = []
+    address = "/activity/?verb=disk"
+    for _ in range(3):
+        page = viewer.get(address).content.decode()
+        seen += [int(number) for number in re.findall(r'id="line-(\d+)"', page)]
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        address = "/activity/" + unescape(older[1]) if older else ""
+    assert address == ""
+    assert seen == sorted(set(seen), reverse=True)
+    assert len(seen) == 250
+
+
+def test_what_somebody_else_named_is_shown_as_text(viewer: Client, project: Project) -> None:
+    line(project, "disk.create", object_name="<script>alert(1)</script>", actor='"><img src=x>')
+    text = viewer.get("/activity/").content.decode()
+    assert "<script>alert" not in text
+    assert "<img src=x>" not in text
+
+
+def test_the_csv_has_all_that_the_filter_lets_through(
+    viewer: Client, project: Project, monkeypatch
+) -> None:
+    monkeypatch.setattr(trail, "CSV_ROWS", 2)
+    for number in range(5):
+        line(project, "disk.create", object_name=f"disk {number}")
+    line(project, "key.create")
+    rows = read_csv(viewer.get("/activity/", {"format": "csv", "verb": "disk"}))
+    assert rows[0] == list(trail.COLUMNS)
+    assert [row[5] for row in rows[1:]] == [f"disk {number}" for number in (4, 3, 2, 1, 0)]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_the_csv_holds_no_formula(viewer: Client, project: Project, name: str) -> None:
+    line(project, "disk.create", object_name=name, actor=name)
+    row = read_csv(viewer.get("/activity/", {"format": "csv"}))[1]
+    assert row[5] == f"'{name}"
+    assert row[1].startswith("'")
+
+
+def read_csv(answer: Any) -> list[list[str]]:
+    assert answer["Content-Type"].startswith("text/csv")
+    assert "attachment" in answer["Content-Disposition"]
+
+    async def gather() -> bytes:
+        return b"".join([piece async for piece in answer])
+
+    return list(csv.reader(io.StringIO(async_to_sync(gather)().decode(), newline="")))
