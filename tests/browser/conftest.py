@@ -25,6 +25,8 @@ from tests.browser import chromium
 from tests.browser.watch import Watch
 from tests.server import Server
 
+# Less than a test may take, so that it says what it waited for.
+PATIENCE_MILLISECONDS = 15_000
 HERE = Path(__file__).parent
 OpenPage = Callable[..., Awaitable[Page]]
 
@@ -55,8 +57,11 @@ async def open_page(browser: Browser, server: Server, watch: Watch) -> AsyncIter
     async with AsyncExitStack() as contexts:
 
         async def open_page(**options: object) -> Page:
-            context = await browser.new_context(base_url=server.url, **{**chromium.DESK, **options})
+            context = await browser.new_context(
+                **{"base_url": server.url, **chromium.DESK, **options}
+            )
             contexts.push_async_callback(context.close)
+            context.set_default_timeout(PATIENCE_MILLISECONDS)
             await watch.over(context)
             return await context.new_page()
 
