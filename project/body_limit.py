@@ -6,6 +6,7 @@ the bound stands in front: a size for each kind of address, and nothing large wi
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -36,6 +37,11 @@ DRAIN = 64 * MIB
 
 ARTIFACT = re.compile(r"/api/v1/disk/[^/]+/artifact$")
 FILES = re.compile(r"/api/v1/sandbox/[^/]+/files$")
+# A text that is saved in the browser, as JSON.
+SAVED = re.compile(r"/(disks|sandboxes)/[^/]+/file-actions/(create|save)$")
+SAVED_BYTES = 20 * MIB
+# A piece of an upload from a browser; it is written out while it arrives.
+UPLOAD = re.compile(r"/uploads/[^/]+$")
 
 
 def limit_for(method: str, path: str) -> int:
@@ -46,11 +52,19 @@ def limit_for(method: str, path: str) -> int:
         return int(settings.TRANSFER_MAX_BYTES)
     if path.startswith(API):
         return int(settings.API_MAX_BODY_BYTES)
+    if method == "POST" and SAVED.match(path):
+        return SAVED_BYTES
+    if method in ("PATCH", "POST") and UPLOAD.match(path):
+        return int(settings.UPLOAD_MAX_BYTES)
     return SMALL
 
 
 class BodyLimit:
-    """Answers 413 to a body over the limit, and 401 to a large one without a key."""
+    """Answers 413 to a body over the limit, and 401 to a large one without a key.
+
+    A page's refusal is left to Django, which has the look of pages: it gets an empty body, and
+    the refusal in the scope.
+    """
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -75,6 +89,9 @@ class BodyLimit:
             if started:
                 raise
             await body.drain()
+            if not scope["path"].startswith(API):
+                await self.app({**scope, "refusal": refusal}, _nothing(), send)
+                return
             await _answer(send, error_response(refusal.status, refusal.message, refusal.tag))
 
     async def _admit(self, scope: Scope, limit: int) -> None:
@@ -117,6 +134,20 @@ class _Counted:
         self.taken += len(message.get("body", b""))
         self.more = bool(message.get("more_body"))
         return message
+
+
+def _nothing() -> Receive:
+    """Return what receives an empty body, and then no news of the client."""
+    is_given = False
+
+    async def receive() -> Message:
+        nonlocal is_given
+        if is_given:
+            await asyncio.Event().wait()
+        is_given = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return receive
 
 
 def _over(limit: int) -> TooLarge:

@@ -14,6 +14,8 @@ from django.http.response import HttpResponseBase
 
 from project import request_id
 from project.envelope import error_response
+from project.errors import Refused
+from project.pages import refused
 
 Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
@@ -36,6 +38,26 @@ class RequestIdMiddleware(AsyncMiddleware):
         current = request_id.begin(request.headers.get("X-Request-Id"))
         response = await self.get_response(request)
         response["X-Request-Id"] = current
+        return response
+
+
+class OtherMethod(Refused):
+    status = 405
+    tag = "method"
+
+
+class ErrorPageMiddleware(AsyncMiddleware):
+    """Gives a page to what was refused before Django saw it, and to what Django refuses mutely."""
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        refusal = getattr(request, "scope", {}).get("refusal")
+        if refusal is not None:
+            return await refused(request, refusal)
+        response = await self.get_response(request)
+        if response.status_code == 405:
+            answer = await refused(request, OtherMethod("this address takes forms only; go back"))
+            answer["Allow"] = response["Allow"]
+            return answer
         return response
 
 

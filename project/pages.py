@@ -11,8 +11,8 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate
+from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
@@ -22,7 +22,7 @@ from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from project import activity, database, policy, request_id
-from project.errors import NotFound, Refused
+from project.errors import Forbidden, NotFound, Refused
 from project.models import Project
 from project.policy import Member, Right
 
@@ -68,6 +68,45 @@ def page[**P](
         return wrapped
 
     return decorate
+
+
+class StaffRequest(HttpRequest):
+    """A request of somebody who runs this server, and may be in no project."""
+
+    staff: User
+    member: Member | None
+
+
+type StaffView[**P] = Callable[Concatenate[StaffRequest, P], Awaitable[HttpResponseBase]]
+
+
+def staff_page[**P](view: StaffView[P]) -> PlainView[Concatenate[HttpRequest, P]]:
+    """Make a view a page for the people who run this server, whatever projects they are in."""
+
+    @functools.wraps(view)
+    async def wrapped(
+        request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        try:
+            user = await request.auser()
+            if not isinstance(user, User):
+                return _to_sign_in(request)
+            if not (user.is_active and user.is_staff):
+                raise Forbidden("this page is for the people who run this server")
+            entered: Any = request
+            entered.staff, entered.member = user, await _member_if_any(request, user)
+            return await view(entered, *args, **kwargs)
+        except Refused as refusal:
+            return await refused(request, refusal)
+
+    return wrapped
+
+
+async def _member_if_any(request: HttpRequest, user: User) -> Member | None:
+    try:
+        return await database.read(_current_member, user, await request.session.aget(CURRENT))
+    except NotFound:
+        return None
 
 
 async def _entered(request: HttpRequest) -> PageRequest | None:
@@ -176,9 +215,19 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
         response: HttpResponse = JsonResponse(
             {"error": "you are signed out; sign in and try again", "tag": "signed_out"}, status=401
         )
-        response["HX-Redirect"] = settings.LOGIN_URL
+        response["HX-Redirect"] = redirect_to_login(_way_back(request)).headers["Location"]
         return response
-    return redirect_to_login(request.get_full_path())
+    return redirect_to_login(_way_back(request))
+
+
+def _way_back(request: HttpRequest) -> str:
+    """Return the page somebody was on who has to sign in. A form's own address shows nothing."""
+    if request.method in ("GET", "HEAD") and not request.headers.get("HX-Request"):
+        return request.get_full_path()
+    before = urlsplit(request.headers.get("HX-Current-URL") or request.headers.get("Referer", ""))
+    if before.netloc != request.get_host():
+        return "/"
+    return f"{before.path}?{before.query}" if before.query else before.path or "/"
 
 
 async def note(

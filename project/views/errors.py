@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from project import request_id
 from project.envelope import API, error_response
 from project.pages import wants_json
+from project.shell import Shell
+
+logger = logging.getLogger(__name__)
 
 
 def no_such_page(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404, the same for what is missing and for what is somebody else's."""
     if request.path_info.startswith(API):
         return error_response(404, "no such address in this API", "not_found")
-    return _answer(request, 404, "There is no such page, or it is not yours to see.")
+    return _answer(
+        request, 404, "There is no such page, or it is in a project you are not a member of."
+    )
 
 
 def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -40,7 +47,17 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _answer(request: HttpRequest, status: int, message: str) -> HttpResponse:
+    current = request_id.current()
     if wants_json(request):
-        return JsonResponse({"error": message, "tag": "refused"}, status=status)
-    context = {"status": status, "message": message, "request_id": request_id.current()}
-    return render(request, "error.html", context, status=status)
+        body = {"error": message, "tag": "refused", "request_id": current}
+        return JsonResponse(body, status=status)
+    # Without the request, whose user and messages would be asked of a database that may be the
+    # very thing that failed.
+    context = {
+        "status": status,
+        "message": message,
+        "request_id": current,
+        "shell": Shell(request),
+        "path": request.get_full_path() if request.method == "GET" else "",
+    }
+    return HttpResponse(render_to_string("error.html", context), status=status)

@@ -5,11 +5,17 @@
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
+const OFFLINE_AFTER_MS = 30_000;
+const RELOAD_AT_MOST_EVERY_MS = 60_000;
+const NOT_YOURS = 4003;
 
 const app = document.querySelector("[data-project]");
 const project = app?.dataset.project;
 let wait = FIRST_WAIT_MS;
 let wasOpen = false;
+let missingSince = 0;
+let next = 0;
+let socket = null;
 
 function tell(name, detail) {
   document.body.dispatchEvent(new CustomEvent(name, { detail }));
@@ -23,11 +29,52 @@ function showState(state) {
   }
 }
 
+// --- Offline -----------------------------------------------------------------------------------
+
+// A proxy may keep sockets away while pages load well: then the page only looks less often.
+async function answers() {
+  try {
+    const deadline = AbortSignal.timeout(5_000);
+    return (await fetch("/health", { signal: deadline, cache: "no-store" })).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function noteMissing() {
+  missingSince ||= Date.now();
+  if (Date.now() - missingSince < OFFLINE_AFTER_MS) return;
+  if (await answers()) {
+    noteThere();
+    return;
+  }
+  showState("offline");
+  const banner = document.getElementById("offline");
+  if (banner) banner.hidden = false;
+}
+
+function noteThere() {
+  missingSince = 0;
+  const banner = document.getElementById("offline");
+  if (banner) banner.hidden = true;
+}
+
+// Signed out, or not a member any more: the server says which, on this page's address.
+function lookWhoIAm() {
+  const last = Number(sessionStorage.getItem("looked") ?? 0);
+  if (Date.now() - last < RELOAD_AT_MOST_EVERY_MS) return;
+  sessionStorage.setItem("looked", String(Date.now()));
+  location.reload();
+}
+
+// --- The socket --------------------------------------------------------------------------------
+
 function open() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(`${scheme}//${location.host}/ws/projects/${project}/events/`);
+  socket = new WebSocket(`${scheme}//${location.host}/ws/projects/${project}/events/`);
   socket.addEventListener("open", () => {
     wait = FIRST_WAIT_MS;
+    noteThere();
     showState("live");
     if (wasOpen) tell("resync");
     wasOpen = true;
@@ -38,14 +85,25 @@ function open() {
   });
   socket.addEventListener("close", (event) => {
     showState(navigator.onLine ? "waiting" : "offline");
-    // 4003: not a member any more.
-    if (event.code === 4003) return;
-    setTimeout(open, wait * (0.8 + 0.4 * Math.random()));
+    if (event.code === NOT_YOURS) {
+      lookWhoIAm();
+      return;
+    }
+    noteMissing();
+    next = setTimeout(open, wait * (0.8 + 0.4 * Math.random()));
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   });
+}
+
+function openNow() {
+  if (socket.readyState < WebSocket.CLOSING) return;
+  clearTimeout(next);
+  wait = FIRST_WAIT_MS;
+  open();
 }
 
 if (project) {
   open();
   addEventListener("online", () => tell("resync"));
+  document.getElementById("offline")?.querySelector("button").addEventListener("click", openNow);
 }

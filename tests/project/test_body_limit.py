@@ -10,7 +10,7 @@ from project.body_limit import SMALL, BodyLimit, limit_for
 
 
 class Door:
-    """Stands for Django behind the limit: takes the whole body and answers 200."""
+    """Stands for Django behind the limit: takes the body and answers 200, or what was refused."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -21,7 +21,8 @@ class Door:
             message = await receive()
             self.taken += len(message.get("body", b""))
             more = message.get("more_body", False)
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        status = scope["refusal"].status if "refusal" in scope else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -74,7 +75,9 @@ async def test_a_large_body_without_a_key_is_401_and_never_taken(
 
 
 async def test_a_page_takes_no_large_body(transactional_db: None) -> None:
-    assert await send_body(Door(), "/admin/login/", SMALL + 1) == 413
+    door = Door()
+    assert await send_body(door, "/admin/login/", SMALL + 1) == 413
+    assert door.taken == 0
 
 
 def test_a_file_may_be_as_large_as_a_transfer(settings: Any) -> None:
