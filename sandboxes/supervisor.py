@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.conf import settings
-from django.db import IntegrityError
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from project import database
+from project import database, leases
 from project.errors import Refused
-from project.models import Lease
 from sandboxes import guests, harvest, lifecycle, reconcile
 from sandboxes.engine.base import EngineError
 from sandboxes.models import ALIVE, Command, CommandStatus, Reason, Sandbox, Status
@@ -37,7 +31,6 @@ PARALLEL = 8
 MAX_EXPIRED = 200
 
 _tasks: list[asyncio.Task[None]] = []
-_holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 @dataclass
@@ -80,7 +73,7 @@ async def stop() -> None:
         task.cancel()
     await asyncio.gather(*_tasks, return_exceptions=True)
     _tasks.clear()
-    await database.write(_release)
+    await database.write(leases.release, LEASE)
 
 
 async def _repeat(chore: Chore) -> None:
@@ -100,22 +93,12 @@ async def _supervise() -> None:
 
 def _acquire() -> bool:
     """Take or keep the lease; False if another process has it."""
-    now = timezone.now()
-    until = now + timedelta(seconds=max(LEAST_LEASE_SECONDS, 3 * settings.SUPERVISOR_SECONDS))
-    mine_or_free = Q(holder=_holder) | Q(expires_at__lt=now)
-    if Lease.objects.filter(mine_or_free, name=LEASE).update(holder=_holder, expires_at=until):
-        return True
-    try:
-        _, made = Lease.objects.get_or_create(
-            name=LEASE, defaults={"holder": _holder, "expires_at": until}
-        )
-    except IntegrityError:
-        return False
-    return made
+    return leases.acquire(LEASE, lease_seconds())
 
 
-def _release() -> None:
-    Lease.objects.filter(name=LEASE, holder=_holder).delete()
+def lease_seconds() -> float:
+    """Return how long the lease is held after each part of a turn."""
+    return max(LEAST_LEASE_SECONDS, 3 * float(settings.SUPERVISOR_SECONDS))
 
 
 async def turn() -> None:

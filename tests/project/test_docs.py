@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from project.api import api
+from sandboxes.consumers.visitor import CloseCode
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "/api/v1"
@@ -37,6 +38,11 @@ def test_every_address_of_the_api_is_described() -> None:
     described = set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)`", words("docs/api.md")))
     assert sorted(operations - described) == []
     assert sorted(described - operations) == []
+
+
+def test_every_close_code_is_in_the_table() -> None:
+    described = re.findall(r"^\| (\d{4}) \|", words("docs/api.md"), re.MULTILINE)
+    assert sorted(described) == sorted(str(int(code)) for code in CloseCode)
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:
