@@ -2,37 +2,199 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
-from django.http import HttpRequest
+import uuid
+from typing import Any
 
-from disks.models import Artifact, Blob, Disk
-from project.admin import ReadOnly
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+
+from disks import sweep
+from disks.models import Artifact, Blob, Disk, Transfer, TrashedArtifact, Upload
+from project import database, events, words
+from project.admin.base import ReadOnly, asks, count_of, link, run
+from project.errors import Conflict
+
+
+class OfADisk(ReadOnly):
+    """Rows that belong to a disk."""
+
+    list_select_related = ("disk", "blob")
+
+    def project_of(self, row: Any) -> uuid.UUID | None:
+        project_id: uuid.UUID = row.disk.project_id
+        return project_id
+
+    @admin.display(ordering="blob__size")
+    def size(self, row: Artifact | TrashedArtifact) -> str:
+        return words.size(row.blob.size)
 
 
 @admin.register(Disk)
 class DiskAdmin(ReadOnly):
-    list_display = ("id", "project", "user", "created_at")
+    list_display = ("name_or_id", "project", "files", "size", "created_by", "created_at", "page")
     list_filter = ("project",)
-    search_fields = ("id", "user__identifier")
+    list_select_related = ("project",)
+    search_fields = ("id", "name", "created_by", "user__identifier")
     date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    actions = ("purge_trash",)
+    fields = (
+        "id",
+        "name",
+        "description",
+        "project",
+        "user",
+        "files",
+        "size",
+        "in_trash",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "page",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Disk]:
+        disks: QuerySet[Disk] = super().get_queryset(request)
+        files = Artifact.objects.all()
+        return disks.annotate(
+            files_count=count_of(files, "disk"),
+            files_size=count_of(files, "disk", Coalesce(Sum("blob__size"), 0)),
+        )
+
+    @admin.display(description="name", ordering="name")
+    def name_or_id(self, disk: Disk) -> str:
+        return str(disk)
+
+    @admin.display(ordering="files_count")
+    def files(self, disk: Disk) -> int:
+        return disk.files_count  # type: ignore[attr-defined, no-any-return]
+
+    @admin.display(ordering="files_size")
+    def size(self, disk: Disk) -> str:
+        return words.size(disk.files_size)  # type: ignore[attr-defined]
+
+    @admin.display(description="in its trash")
+    def in_trash(self, disk: Disk) -> str:
+        found = disk.trash.aggregate(number=Count("pk"), bytes=Coalesce(Sum("blob__size"), 0))
+        return f"{found['number']} files, {words.size(found['bytes'])}"
+
+    @admin.display(description="in Sandbank")
+    def page(self, disk: Disk) -> SafeString:
+        return link(f"/disks/{disk.pk}/files/", "Open")
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return request.user.has_perm("disks.delete_disk")
 
+    @admin.action(description="Purge the trash of the selected disks…", permissions=["delete"])
+    @asks(
+        "Purge the trash?",
+        "The deleted files of these disks cannot be restored any more.",
+        "Purge",
+    )
+    def purge_trash(self, request: HttpRequest, queryset: QuerySet[Disk]) -> None:
+        async def purge(disk: Disk) -> None:
+            await database.write(TrashedArtifact.objects.filter(disk=disk).delete)
+            await events.changed(disk.project_id, "disk", disk.pk)
+
+        self.act(request, queryset, "trash.purge", purge, "Purged the trash of")
+
 
 @admin.register(Artifact)
-class ArtifactAdmin(ReadOnly):
+class ArtifactAdmin(OfADisk):
     list_display = ("filename", "path", "disk", "mime", "size", "updated_at")
-    list_select_related = ("blob",)
-    search_fields = ("path", "filename", "disk__id")
+    search_fields = ("path", "filename", "=disk__id", "disk__name")
 
-    @admin.display(description="bytes", ordering="blob__size")
-    def size(self, artifact: Artifact) -> int:
-        return artifact.blob.size
+
+@admin.register(TrashedArtifact)
+class TrashedArtifactAdmin(OfADisk):
+    list_display = ("filename", "path", "disk", "size", "deleted_by", "deleted_at")
+    search_fields = ("path", "filename", "=disk__id", "disk__name", "deleted_by")
+    actions = ("purge",)
+
+    def has_purge_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("disks.delete_trashedartifact")
+
+    @admin.action(description="Purge the selected files…", permissions=["purge"])
+    @asks("Purge deleted files?", "They cannot be restored any more.", "Purge")
+    def purge(self, request: HttpRequest, queryset: QuerySet[TrashedArtifact]) -> None:
+        async def purge(file: TrashedArtifact) -> None:
+            await database.write(TrashedArtifact.objects.filter(pk=file.pk).delete)
+
+        self.act(request, queryset.select_related("disk"), "trash.purge", purge, "Purged")
 
 
 @admin.register(Blob)
 class BlobAdmin(ReadOnly):
-    list_display = ("sha256", "project", "size", "status", "created_at", "used_at")
+    list_display = ("sha256", "project", "bytes", "status", "created_at", "used_at")
     list_filter = ("status", "project")
+    list_select_related = ("project",)
     search_fields = ("sha256",)
+    ordering = ("-created_at",)
+    actions = ("sweep",)
+
+    @admin.display(ordering="size")
+    def bytes(self, blob: Blob) -> str:
+        return words.size(blob.size)
+
+    def has_sweep_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("disks.delete_blob")
+
+    @admin.action(description="Sweep now (all that nothing points to)", permissions=["sweep"])
+    def sweep(self, request: HttpRequest, queryset: QuerySet[Blob]) -> HttpResponse | None:
+        gone = run(sweep.sweep)
+        messages.success(request, f"Swept {gone} blobs that nothing had pointed to for a day.")
+        return None
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnly):
+    list_display = (
+        "filename",
+        "project",
+        "place",
+        "size",
+        "offset",
+        "created_by",
+        "created_at",
+        "expires_at",
+        "finished_at",
+    )
+    list_filter = (("finished_at", admin.EmptyFieldListFilter), "place", "project")
+    list_select_related = ("project",)
+    search_fields = ("filename", "folder", "created_by")
+    ordering = ("-created_at",)
+
+
+@admin.register(Transfer)
+class TransferAdmin(ReadOnly):
+    list_display = (
+        "__str__",
+        "project",
+        "status",
+        "files_done",
+        "files_total",
+        "created_by",
+        "created_at",
+        "finished_at",
+    )
+    list_filter = ("status", "project")
+    list_select_related = ("project",)
+    search_fields = ("=id", "source_name", "target_name", "created_by")
+    actions = ("cancel",)
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("disks.delete_transfer")
+
+    @admin.action(description="Cancel the selected transfers…", permissions=["cancel"])
+    @asks("Cancel transfers?", "What was copied already stays where it is.", "Cancel them")
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Transfer]) -> None:
+        from disks import jobs
+
+        async def cancel(transfer: Transfer) -> None:
+            if not await jobs.cancel(transfer):
+                raise Conflict(f"it is {transfer.get_status_display()} already")
+
+        self.act(request, queryset, "transfer.cancel", cancel, "Cancelled")

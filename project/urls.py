@@ -24,6 +24,7 @@ api.add_router("", projects)
 urlpatterns = [
     path("health", health),
     path("api/v1/", api.urls),
+    path("admin/", include("project.admin_urls")),
     path("admin/", admin.site.urls),
     path("", home, name="home"),
     path("login/", SignIn.as_view(), name="login"),

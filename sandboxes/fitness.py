@@ -38,6 +38,11 @@ async def sweep() -> None:
         await selftest.remove_left_over(get_engine())
 
 
+def forget() -> None:
+    """Examine everything anew: what was found unfit may have been repaired."""
+    _problems.clear()
+
+
 async def require_fit(image: str) -> None:
     """Raise Unavailable where boxes would not be isolated, and Invalid for an unfit image."""
     engine = get_engine()

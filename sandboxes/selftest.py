@@ -61,9 +61,9 @@ async def run(engine: Engine, image: str, runtime: str = "") -> list[Finding]:
     """Start a probe box, look around in it, and remove it whatever happens."""
     if engine.name == "local":
         return [_local()]
-    spec = _probe_spec(image, runtime)
+    spec = probe_spec(image, runtime)
     try:
-        async with asyncio.timeout(DEADLINE_SECONDS), _probe_box(engine, spec):
+        async with asyncio.timeout(DEADLINE_SECONDS), probe_box(engine, spec):
             facts = await _look_around(engine, spec.name)
             log_driver = await _log_driver(engine, spec.name)
     except (EngineError, TimeoutError) as error:
@@ -81,10 +81,10 @@ async def image_problem(engine: Engine, image: str, runtime: str = "") -> str:
 
     Raises EngineUnavailable.
     """
-    spec = _probe_spec(image, runtime)
+    spec = probe_spec(image, runtime)
     try:
         await engine.image(image)
-        async with asyncio.timeout(DEADLINE_SECONDS), _probe_box(engine, spec):
+        async with asyncio.timeout(DEADLINE_SECONDS), probe_box(engine, spec):
             facts = await _look_around(engine, spec.name)
     except ImageNotFound:
         return f"The image {image} is not on the engine: pull it there first."
@@ -270,7 +270,7 @@ def _problem_in(image: str, facts: Facts) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _probe_box(engine: Engine, spec: BoxSpec) -> AsyncIterator[None]:
+async def probe_box(engine: Engine, spec: BoxSpec) -> AsyncIterator[None]:
     await remove_left_over(engine)
     try:
         await engine.create(spec)
@@ -307,7 +307,7 @@ async def _log_driver(engine: Engine, name: str) -> str:
     return await engine.log_driver(name) if isinstance(engine, DockerEngine) else "unknown"
 
 
-def _probe_spec(image: str, runtime: str) -> BoxSpec:
+def probe_spec(image: str, runtime: str) -> BoxSpec:
     return BoxSpec(
         name=f"sandbank-probe-{secrets.token_hex(6)}",
         image=image,

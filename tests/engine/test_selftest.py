@@ -16,7 +16,7 @@ from sandboxes.engine.docker import DockerEngine
 from sandboxes.engine.endpoint import Endpoint
 from tests.engine.boxes import MIB, archive, on_docker
 
-SPEC = selftest._probe_spec("i:1", "")
+SPEC = selftest.probe_spec("i:1", "")
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,8 @@ def real_facts(image):
     """What the probe says in a real box."""
 
     async def look(engine):
-        spec = selftest._probe_spec(image, "")
-        async with selftest._probe_box(engine, spec):
+        spec = selftest.probe_spec(image, "")
+        async with selftest.probe_box(engine, spec):
             return await selftest._look_around(engine, spec.name)
 
     return on_docker(look)
