@@ -1,0 +1,102 @@
+"""Make, describe, delete and list disks."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from django.db.models import Count, Max, Q, QuerySet, Sum, TextField, Value
+from django.db.models.functions import Coalesce, Greatest, Lower, NullIf
+from django.utils import timezone
+
+from disks.models import Disk
+from project.errors import Conflict, Invalid
+from project.models import Project
+
+MAX_NAME = 200
+MAX_DESCRIPTION = 2_000
+# What a list of disks can be sorted by.
+ORDERS = {
+    "name": "sort_name",
+    "files": "files",
+    "size": "bytes",
+    "changed": "changed_at",
+    "owner": "owner",
+}
+
+
+def create(project: Project, name: str, description: str = "", *, by: str = "") -> Disk:
+    """Make a disk with a name of its own. Writes. Raises Invalid, Conflict."""
+    name = _checked_name(project, name)
+    return Disk.objects.create(
+        project=project, name=name, description=_checked_description(description), created_by=by
+    )
+
+
+def describe(disk: Disk, name: str, description: str) -> Disk:
+    """Give a disk another name and description. Writes. Raises Invalid, Conflict."""
+    disk.name = _checked_name(disk.project, name, but=disk)
+    disk.description = _checked_description(description)
+    disk.updated_at = timezone.now()
+    disk.save(update_fields=["name", "description", "updated_at"])
+    return disk
+
+
+def delete(disk: Disk, typed: str) -> None:
+    """Delete a disk with everything on it and in its trash. Writes.
+
+    Raises Invalid if it holds files and its name was not typed.
+    """
+    if typed != str(disk) and (disk.artifacts.exists() or disk.trash.exists()):
+        raise Invalid(f"type the name of the disk, {disk}, to delete it with its files")
+    disk.delete()
+
+
+def with_totals(disks: QuerySet[Disk]) -> QuerySet[Disk]:
+    """Add to each disk its `files`, `bytes`, `changed_at`, and its owner."""
+    return disks.annotate(
+        # A folder without files is kept as a file without a name.
+        files=Count("artifacts", filter=~Q(artifacts__filename="")),
+        bytes=Coalesce(Sum("artifacts__blob__size"), Value(0)),
+        changed_at=Greatest("updated_at", Coalesce(Max("artifacts__updated_at"), "updated_at")),
+        owner=Coalesce(
+            NullIf("created_by", Value("")),
+            "user__identifier",
+            Value(""),
+            output_field=TextField(),
+        ),
+        # Those of the API have no name, and come last.
+        sort_name=Coalesce(NullIf(Lower("name"), Value("")), Value("~")),
+    )
+
+
+def listing(project: Project, query: str, order: str) -> QuerySet[Disk]:
+    """Return the disks of a project whose name holds a text.
+
+    `order`: a key of ORDERS, after a minus for the other way round.
+    """
+    disks = with_totals(Disk.objects.filter(project=project).select_related("user"))
+    if query:
+        disks = disks.filter(name__icontains=query)
+    by = ORDERS.get(order.removeprefix("-"), ORDERS["name"])
+    return disks.order_by(f"-{by}" if order.startswith("-") else by, "created_at", "id")
+
+
+def _checked_name(project: Project, text: str, *, but: Disk | None = None) -> str:
+    name = text.strip()
+    if not 0 < len(name) <= MAX_NAME:
+        raise Invalid(f"name: must have 1 to {MAX_NAME} characters", tag="invalid_name")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise Invalid("name: must not hold control characters", tag="invalid_name")
+    others = Disk.objects.filter(project=project, name=name)
+    if (others.exclude(pk=but.pk) if but else others).exists():
+        raise Conflict(f"there is a disk named {name} already", tag="name_taken")
+    return name
+
+
+def _checked_description(text: str) -> str:
+    description = text.replace("\r\n", "\n").strip()
+    if len(description) > MAX_DESCRIPTION:
+        raise Invalid(f"description: at most {MAX_DESCRIPTION} characters")
+    if "\x00" in description:
+        raise Invalid("description: must not hold a NUL character")
+    return description

@@ -1,0 +1,60 @@
+// Names that are taken: keep both, replace or skip, for one or for all.
+
+import { size } from "./sizes.js";
+
+function facts({ size: bytes, modified, kind } = {}) {
+  if (kind === "folder") return "a folder";
+  const when = modified ? new Date(modified).toLocaleString() : "";
+  return [bytes === null || bytes === undefined ? "" : size(bytes), when].filter(Boolean).join(" · ");
+}
+
+// Asks about one name. Returns {choice: "rename" | "replace" | "skip", forAll}, or null: stop it all.
+function askOne({ name, folder, old, new: fresh }, others) {
+  const dialog = document.getElementById("conflict-dialog");
+  dialog.querySelector("h2").textContent = `${name} is already in ${folder}`;
+  dialog.querySelector("[data-old]").textContent = facts(old);
+  dialog.querySelector("[data-new]").textContent = facts(fresh);
+  const label = document.getElementById("conflict-all-label");
+  const box = document.getElementById("conflict-all");
+  label.hidden = others === 0;
+  label.querySelector("span").textContent =
+    others === Infinity ? "The same for all others" : `The same for ${others} more`;
+  box.checked = false;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener(
+      "close",
+      () => resolve(dialog.returnValue && { choice: dialog.returnValue, forAll: box.checked }),
+      { once: true },
+    );
+  });
+}
+
+let lastAsked = Promise.resolve();
+
+// One dialog at a time, whoever asks. `decided`: what was chosen for all while this one waited.
+export function ask(conflict, others = 0) {
+  const answer = lastAsked.then(() => {
+    const choice = conflict.decided?.();
+    return choice ? { choice } : askOne(conflict, others);
+  });
+  lastAsked = answer.catch(() => null);
+  return answer;
+}
+
+// Asks about each of them. Returns a Map from path to choice, or null: stop it all.
+export async function askEach(conflicts) {
+  const choices = new Map();
+  for (const [at, conflict] of conflicts.entries()) {
+    const others = conflicts.length - at - 1;
+    const answer = await ask(conflict, others);
+    if (!answer) return null;
+    choices.set(conflict.path, answer.choice);
+    if (answer.forAll) {
+      for (const later of conflicts.slice(at + 1)) choices.set(later.path, answer.choice);
+      break;
+    }
+  }
+  return choices;
+}

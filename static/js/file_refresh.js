@@ -1,0 +1,126 @@
+// Draws the folder anew. Rows that did not change stay, with their focus; none jumps away.
+
+import { here } from "./file_place.js";
+
+const POLL_MS = 5_000;
+const GATHER_MS = 500;
+
+const WORDS = {
+  stopped: "Sandbox stopped. Its files are gone.",
+  paused: "Sandbox paused.",
+  starting: "The sandbox is starting.",
+  gone: "This folder was deleted or moved.",
+  denied: "This folder may not be read any more.",
+  refused: "The folder cannot be read now.",
+  offline: "The server does not answer.",
+};
+
+let drawnAt = new Date();
+let underWay = null;
+let again = false;
+
+function showStale(trouble) {
+  const banner = document.getElementById("stale");
+  banner.hidden = !trouble;
+  if (!trouble) return;
+  const time = drawnAt.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  banner.querySelector("p").textContent = `${WORDS[trouble]} This is what was here at ${time}.`;
+}
+
+function mergeRows(now, next) {
+  const wanted = [...next.children].map((row) => {
+    const old = document.getElementById(row.id);
+    return old?.dataset.state === row.dataset.state ? old : row;
+  });
+  const same =
+    wanted.length === now.children.length && wanted.every((row, at) => row === now.children[at]);
+  if (!same) now.replaceChildren(...wanted);
+}
+
+function merge(text) {
+  const parsed = new DOMParser().parseFromString(text, "text/html");
+  const next = parsed.getElementById("listing");
+  const now = document.getElementById("listing");
+  if (!next || !now) return;
+  const trouble = next.dataset.trouble;
+  if (trouble && !now.dataset.trouble) {
+    showStale(trouble);
+    return;
+  }
+  showStale("");
+  drawnAt = new Date();
+  const rows = now.querySelector("#rows");
+  const nextRows = next.querySelector("#rows");
+  if (rows && nextRows) {
+    mergeRows(rows, nextRows);
+    now.querySelector(".after")?.remove();
+    const more = next.querySelector(".after:has([data-do])");
+    if (more) now.append(more);
+  } else if (rows || nextRows || trouble !== now.dataset.trouble) {
+    now.replaceWith(next);
+  }
+  const foot = parsed.getElementById("foot");
+  if (foot) document.getElementById("foot")?.replaceWith(foot);
+}
+
+async function fetchAndMerge() {
+  const url = new URL(location.href);
+  url.searchParams.set("part", "rows");
+  let response;
+  try {
+    response = await fetch(url, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
+  } catch {
+    showStale("offline");
+    return;
+  }
+  if (response.headers.get("HX-Redirect")) location.reload();
+  const text = await response.text();
+  // Somebody went to another folder meanwhile.
+  if (new URL(location.href).pathname !== url.pathname) return;
+  merge(text);
+  document.dispatchEvent(new CustomEvent("files-drawn"));
+}
+
+// Draws the folder as it is now; asked for while it does so, it does it once more.
+export async function refresh() {
+  if (underWay) {
+    again = true;
+    return underWay;
+  }
+  underWay = fetchAndMerge();
+  try {
+    await underWay;
+  } finally {
+    underWay = null;
+  }
+  if (again) {
+    again = false;
+    await refresh();
+  }
+}
+
+function isHeld() {
+  return document.hidden || document.querySelector("#row-menu:popover-open, dialog[open]");
+}
+
+let timer = null;
+
+function refreshSoon() {
+  timer ??= setTimeout(() => {
+    timer = null;
+    if (isHeld()) refreshSoon();
+    else refresh();
+  }, GATHER_MS);
+}
+
+export function keepFresh() {
+  document.body.addEventListener(`${here.kind}-changed`, (event) => {
+    if (event.detail?.id === here.id) refreshSoon();
+  });
+  document.body.addEventListener("resync", refreshSoon);
+  if (here.kind === "sandbox") {
+    setInterval(() => {
+      if (!isHeld()) refresh();
+    }, POLL_MS);
+  }
+}

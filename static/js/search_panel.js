@@ -1,0 +1,115 @@
+// Search below a folder, by name or by content; what was found is grouped by file.
+
+import { get } from "./http.js";
+import { here, pageOf } from "./file_place.js";
+import { plural } from "./sizes.js";
+
+const panel = document.getElementById("search-panel");
+const MOST_HITS_OF_A_FILE = 20;
+
+let under = null;
+
+function mode() {
+  return panel.querySelector('[data-mode][aria-pressed="true"]').dataset.mode;
+}
+
+function say(words) {
+  panel.querySelector("[data-result]").textContent = words;
+}
+
+function hitLine(result, { line, text, start, end }) {
+  const item = document.createElement("li");
+  const link = document.createElement("a");
+  link.href = `${pageOf(result.path)}?view=raw#L${line}`;
+  const number = document.createElement("span");
+  number.className = "faint num";
+  number.textContent = line;
+  const mark = document.createElement("mark");
+  mark.textContent = text.slice(start, end);
+  const words = document.createElement("code");
+  words.append(text.slice(0, start), mark, text.slice(end));
+  link.append(number, words);
+  item.append(link);
+  return item;
+}
+
+function group(result) {
+  const item = document.createElement("li");
+  const link = document.createElement("a");
+  link.className = "hit-file";
+  link.href = pageOf(result.kind === "folder" ? `${result.path}/` : result.path);
+  link.textContent = result.path;
+  item.append(link);
+  if (result.hits.length) {
+    const count = document.createElement("span");
+    count.className = "faint small num";
+    count.textContent = plural(result.hits.length, "hit");
+    const lines = document.createElement("ol");
+    lines.append(...result.hits.slice(0, MOST_HITS_OF_A_FILE).map((hit) => hitLine(result, hit)));
+    item.append(count, lines);
+  }
+  return item;
+}
+
+function summary(answer) {
+  const files = plural(answer.results.length, "file");
+  const stopped = answer.stopped ? ` Stopped at ${answer.stopped}.` : "";
+  if (!answer.results.length) return `Nothing found in ${plural(answer.searched ?? 0, "file")}.${stopped}`;
+  if (answer.mode === "name") return `${plural(answer.results.length, "name")} found.${stopped}`;
+  return `${plural(answer.hits, "hit")} in ${files}.${stopped}`;
+}
+
+async function search(form) {
+  under?.abort();
+  under = new AbortController();
+  const { signal } = under;
+  const q = form.elements.q.value.trim();
+  const hits = panel.querySelector(".hits");
+  hits.replaceChildren();
+  if (!q) {
+    say("");
+    return;
+  }
+  say("Searching…");
+  const query = { mode: mode(), q, path: here.folder.replace(/(.)\/$/, "$1"), case: form.elements.case.checked ? 1 : 0 };
+  try {
+    const answer = await get(`${here.base}/file-search?${new URLSearchParams(query)}`, { signal });
+    hits.replaceChildren(...answer.results.map(group));
+    say(summary(answer));
+  } catch (error) {
+    if (!signal.aborted) say(error.message);
+  }
+}
+
+export function toggleSearch(on = panel.hidden) {
+  panel.hidden = !on;
+  here.element.toggleAttribute("data-searches", on);
+  document.querySelector('.bar [data-do="search"]')?.setAttribute("aria-pressed", String(on));
+  if (on) panel.querySelector('[name="q"]').focus();
+}
+
+export function listenToSearch() {
+  if (!panel) return;
+  const form = panel.querySelector("form");
+  const input = form.elements.q;
+  panel.addEventListener("click", (event) => {
+    const chosen = event.target.closest("[data-mode]");
+    if (!chosen) return;
+    for (const button of panel.querySelectorAll("[data-mode]")) {
+      button.setAttribute("aria-pressed", String(button === chosen));
+    }
+    const byName = mode() === "name";
+    input.placeholder = byName ? "**/*.md" : "Regular expression";
+    panel.querySelector("[data-case]").hidden = byName;
+    if (input.value.trim()) search(form);
+    input.focus();
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    search(form);
+  });
+  panel.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") toggleSearch(false);
+  });
+  if (!panel.hidden) toggleSearch(true);
+}
