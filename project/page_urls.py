@@ -7,11 +7,13 @@ from django.views.decorators.http import require_POST as post
 
 from project.views import keys, members, profile, settings
 from project.views.activity import activity
+from project.views.engine import banner
 from project.views.search import search
 from project.views.welcome import welcome
 
 urlpatterns: list[URLPattern] = [
     path("activity/", activity, name="activity"),
+    path("engine/", banner, name="engine_banner"),
     path("search/", search, name="search"),
     path("welcome/", welcome, name="welcome"),
     path("projects/new/", post(settings.new_project), name="new_project"),

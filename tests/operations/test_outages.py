@@ -12,6 +12,7 @@ import pytest
 
 from sandboxes.image.build import default_image_name
 from tests.docker_engine import PrivateDocker, can_start
+from tests.sandboxes.sockets import Browser
 from tests.server import Server
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -160,3 +161,29 @@ def test_an_engine_that_hangs_is_given_up_in_time(engine: PrivateDocker, server:
         engine.thaw()
     until(RECOVERY_SECONDS, lambda: server.request("POST", "/sandbox").status_code == 201)
     assert run(server, sandbox_id, "echo still here").json()["data"]["stdout"] == "still here\n"
+
+
+def test_pages_say_so_and_stay_readable(engine: PrivateDocker, server: Server) -> None:
+    sandbox_id = create(server)
+    run(server, sandbox_id, "echo remembered")
+    with Browser(server) as browser:
+
+        def page(path: str) -> str:
+            answer = browser.client.get(path)
+            assert answer.status_code == 200, path
+            return answer.text
+
+        assert "Docker does not answer" not in page("/")
+        engine.stop()
+        try:
+            until(RECOVERY_SECONDS, lambda: "Docker does not answer" in page("/engine/"))
+            for path in ("/", "/sandboxes/", "/disks/", "/activity/", "/transfer/", "/settings/"):
+                assert "Docker does not answer" in page(path), path
+            assert "remembered" in page(f"/sandboxes/{sandbox_id}/commands/")
+            assert page(f"/sandboxes/{sandbox_id}/")
+            refused = browser.post(f"/sandboxes/{sandbox_id}/terminals/open/")
+            assert refused.status_code == 503
+            assert "does not answer" in refused.json()["error"]
+        finally:
+            engine.start()
+        until(RECOVERY_SECONDS, lambda: "Docker does not answer" not in page("/engine/"))
