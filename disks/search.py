@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any
 
 import regex
 from django.conf import settings
@@ -41,9 +42,14 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, thread_name_prefix="search")
 
 
+def in_thread[T](function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+    """Run a function that searches where it holds nobody up."""
+    return asyncio.get_running_loop().run_in_executor(_threads(), function, *arguments)
+
+
 async def by_name(disk: Disk, pattern: str, limit: int) -> list[Artifact]:
     """Return files whose name or path fits a glob, by path. Raises Invalid, Unprocessable."""
-    compiled = _compile(_glob_to_regex(pattern))
+    compiled = compile_glob(pattern)
     anchored = pattern.startswith("/")
 
     def fits(artifact: Artifact, seconds: float) -> bool:
@@ -58,7 +64,7 @@ async def by_name(disk: Disk, pattern: str, limit: int) -> list[Artifact]:
 
 async def by_content(disk: Disk, pattern: str, limit: int) -> list[Artifact]:
     """Return text files that a regular expression is found in, by path."""
-    compiled = _compile(pattern, regex.IGNORECASE | regex.MULTILINE | regex.DOTALL)
+    compiled = compile_pattern(pattern, regex.IGNORECASE | regex.MULTILINE | regex.DOTALL)
 
     def fits(artifact: Artifact, seconds: float) -> bool:
         if artifact.blob.size > settings.CONTENT_MAX_BYTES:
@@ -71,7 +77,14 @@ async def by_content(disk: Disk, pattern: str, limit: int) -> list[Artifact]:
     return await _search(disk, fits, limit)
 
 
-def _compile(pattern: str, flags: int = regex.DOTALL) -> regex.Pattern[str]:
+def compile_glob(pattern: str, *, with_case: bool = True) -> regex.Pattern[str]:
+    """Return a glob as a pattern for whole names and paths. Raises Invalid."""
+    flags = regex.DOTALL if with_case else regex.DOTALL | regex.IGNORECASE
+    return compile_pattern(_glob_to_regex(pattern), flags)
+
+
+def compile_pattern(pattern: str, flags: int) -> regex.Pattern[str]:
+    """Return a regular expression. Raises Invalid."""
     if not 0 < len(pattern) <= MAX_PATTERN:
         raise Invalid(f"query: must have 1 to {MAX_PATTERN} characters")
     try:
@@ -97,12 +110,9 @@ def _glob_to_regex(pattern: str) -> str:
 
 async def _search(disk: Disk, matches: Matches, limit: int) -> list[Artifact]:
     deadline = time.monotonic() + settings.GREP_MAX_SECONDS
-    loop = asyncio.get_running_loop()
     found: list[Artifact] = []
     async for batch in _batches(disk):
-        found += await loop.run_in_executor(
-            _threads(), _matching, batch, matches, limit - len(found), deadline
-        )
+        found += await in_thread(_matching, batch, matches, limit - len(found), deadline)
         if len(found) >= limit:
             break
     return found

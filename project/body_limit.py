@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
-from django.http import JsonResponse
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import JsonResponse, parse_cookie
 
 from project import database, keys
 from project.api import bearer_token
@@ -60,7 +61,7 @@ def limit_for(method: str, path: str) -> int:
 
 
 class BodyLimit:
-    """Answers 413 to a body over the limit, and 401 to a large one without a key.
+    """Answers 413 to a body over the limit, and 401 to a large one without a key or a session.
 
     A page's refusal is left to Django, which has the look of pages: it gets an empty body, and
     the refusal in the scope.
@@ -106,6 +107,14 @@ class BodyLimit:
             token = bearer_token(headers.get(b"authorization", b"").decode("latin-1"))
             if await database.read(keys.find_key, token) is None:
                 raise Unauthorized("Unauthorized: this API key is unknown or was revoked")
+        elif not await database.read(_has_session, headers.get(b"cookie", b"").decode("latin-1")):
+            raise Unauthorized("you are signed out; sign in and try again", tag="signed_out")
+
+
+def _has_session(cookies: str) -> bool:
+    """Tell whether a visitor has a session here; what they may do is seen later."""
+    key = parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME, "")
+    return bool(key) and SessionStore().exists(key)
 
 
 class _Counted:

@@ -18,6 +18,9 @@ from project.envelope import error_response
 
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
+# What a file may do in a browser.
+NOTHING = "default-src 'none'; sandbox"
+
 type Opener = Callable[[int, int], Awaitable[AsyncGenerator[bytes]]]
 
 
@@ -31,6 +34,7 @@ class Download:
     open: Opener
     content_type: str = "application/octet-stream"
     as_attachment: bool = True
+    policy: str = NOTHING
 
 
 async def respond(request: HttpRequest, download: Download) -> HttpResponse | StreamingHttpResponse:
@@ -86,6 +90,6 @@ def _with_headers[R: HttpResponseBase](response: R, download: Download, etag: st
         response["Content-Disposition"] = disposition
     # What a stranger wrote must never run in a browser as ours.
     response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["Content-Security-Policy"] = download.policy
     response["Cache-Control"] = "private, no-cache"
     return response

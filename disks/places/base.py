@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from disks.entries import PAGE, Entry, Listing
 from disks.models import OnConflict
@@ -21,7 +21,8 @@ __all__ = ["Entry", "Listing", "Place"]
 class Place(ABC):
     """A tree of files. All methods raise Refused; Conflict has the tag `exists` or `changed`."""
 
-    kind: Literal["disk", "sandbox"]
+    # One of models.Place.
+    kind: str
     id: uuid.UUID
     name: str
     project_id: uuid.UUID

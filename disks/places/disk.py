@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from django.conf import settings
 
@@ -22,7 +22,7 @@ from project.errors import Conflict, NotFound
 class DiskPlace(Place):
     """The files of a disk. What is removed goes to its trash."""
 
-    kind: Literal["disk"] = "disk"
+    kind = "disk"
     start = "/"
     keeps_trash = True
 

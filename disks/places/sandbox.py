@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
 
 from disks import entries
 from disks.entries import Entry, Kind, Listing
@@ -29,7 +28,7 @@ PARALLEL = 20
 class SandboxPlace(Place):
     """The whole tree of a running sandbox. What is removed is gone."""
 
-    kind: Literal["sandbox"] = "sandbox"
+    kind = "sandbox"
     start = "/workspace"
     keeps_trash = False
 

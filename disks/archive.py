@@ -1,0 +1,222 @@
+"""Many files as one zip, made while it is being sent.
+
+The bytes of one file at a time are on their way; memory grows with the number of files only. What
+cannot be read is left out, and a text at the end of the archive says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import cache
+from zipfile import ZIP_DEFLATED, ZIP_STORED
+
+from zipstream import ZipStream
+
+from disks import entries, media
+from disks.entries import Entry
+from disks.places.base import Place
+from project.errors import NotFound, Refused
+
+# What one archive holds at the most.
+MOST = 20_000
+THREADS = 4
+# A quick compression: the network is seldom slower.
+LEVEL = 1
+# These are compressed already.
+PACKED = frozenset(
+    [
+        "zip",
+        "gz",
+        "tgz",
+        "bz2",
+        "xz",
+        "zst",
+        "7z",
+        "rar",
+        "jar",
+        "whl",
+        "png",
+        "jpg",
+        "jpeg",
+        "gif",
+        "webp",
+        "avif",
+        "heic",
+        "mp3",
+        "m4a",
+        "ogg",
+        "opus",
+        "flac",
+        "mp4",
+        "m4v",
+        "mov",
+        "webm",
+        "mkv",
+        "avi",
+        "woff",
+        "woff2",
+        "pdf",
+        "docx",
+        "xlsx",
+        "pptx",
+        "odt",
+        "ods",
+        "epub",
+        "parquet",
+    ]
+)
+LEFT_OUT = "LEFT OUT.txt"
+# What Windows takes for a drive, a folder, or nothing at all.
+UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*]')
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file or folder, and its name in the archive."""
+
+    entry: Entry
+    name: str
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="zip")
+
+
+async def members(place: Place, folder: str, names: Sequence[str]) -> list[Member]:
+    """Return what an archive of a folder, or of some names in it, will hold.
+
+    Raises NotFound, and Unprocessable for too many files.
+    """
+    tops = [entries.join(folder, name) for name in names] or [folder]
+    # Several files stand at the top of the archive; the whole folder as its contents.
+    root = folder
+    found: list[Member] = []
+    used: set[str] = set()
+    for top in tops:
+        async with aclosing(place.walk(top)) as walk:
+            async for entry in walk:
+                if entry.path == root:
+                    continue
+                if len(found) == MOST:
+                    raise entries.too_many(MOST)
+                name = _free(safe_name(entry.path[len(root.rstrip("/")) :]), used)
+                found.append(Member(entry, name))
+    if not found and names:
+        raise NotFound("there is nothing of that name")
+    return found
+
+
+def safe_name(path: str) -> str:
+    """Return the name of a member: relative, with no part that leads out of a folder."""
+    parts = []
+    for part in entries.shown(path).split("/"):
+        clean = UNSAFE.sub("_", part).rstrip(" .") if part.strip(" .") else "_" * len(part)
+        if clean:
+            parts.append(clean)
+    return "/".join(parts) or "_"
+
+
+def _free(name: str, used: set[str]) -> str:
+    """Two names may have become one, also where case does not count."""
+    stem, number = name, 2
+    while name.casefold() in used:
+        parent, _, last = stem.rpartition("/")
+        last = entries.numbered(last, number)
+        name, number = f"{parent}/{last}" if parent else last, number + 1
+    used.add(name.casefold())
+    return name
+
+
+async def stream(place: Place, found: Sequence[Member]) -> AsyncGenerator[bytes]:
+    """Give the bytes of the archive. A file that breaks off breaks the archive off."""
+    archive = ZipStream(compress_type=ZIP_DEFLATED, compress_level=LEVEL)
+    left_out: list[str] = []
+    for member in found:
+        async with aclosing(_packed(archive, place, member, left_out)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    if left_out:
+        archive.add("".join(left_out), _free(LEFT_OUT, {each.name.casefold() for each in found}))
+    async with aclosing(_drawn(iter(archive))) as chunks:
+        async for chunk in chunks:
+            yield chunk
+
+
+async def _packed(
+    archive: ZipStream, place: Place, member: Member, left_out: list[str]
+) -> AsyncGenerator[bytes]:
+    entry = member.entry
+    if entry.kind == "folder":
+        archive.mkdir(member.name)
+        async for chunk in _drawn(iter(archive.file())):
+            yield chunk
+        return
+    if entry.kind != "file":
+        left_out.append(f"{member.name}: {_why(entry)}\n")
+        return
+    try:
+        now, content = await place.read(entry.path)
+    except Refused as refusal:
+        left_out.append(f"{member.name}: {refusal.message}\n")
+        return
+    async with aclosing(content) as source:
+        archive.add(
+            _Fetched(source, asyncio.get_running_loop()),
+            member.name,
+            size=now.size,
+            compress_type=_compression(member.name),
+        )
+        async for chunk in _drawn(iter(archive.file())):
+            yield chunk
+
+
+def _why(entry: Entry) -> str:
+    return f"a link to {entries.shown(entry.target)}" if entry.kind == "link" else "no regular file"
+
+
+def _compression(name: str) -> int:
+    return ZIP_STORED if media.ending_of(name) in PACKED else ZIP_DEFLATED
+
+
+async def _drawn(chunks: Iterator[bytes]) -> AsyncGenerator[bytes]:
+    """Draw from the archive in a thread: compressing takes time."""
+    loop = asyncio.get_running_loop()
+    while True:
+        drawing = loop.run_in_executor(_threads(), _next_not_empty, chunks)
+        try:
+            chunk = await asyncio.shield(drawing)
+        finally:
+            # Who leaves must not close what a thread is still reading.
+            if not drawing.done():
+                await asyncio.wait([drawing])
+        if not chunk:
+            return
+        yield chunk
+
+
+def _next_not_empty(chunks: Iterator[bytes]) -> bytes:
+    return next((chunk for chunk in chunks if chunk), b"")
+
+
+class _Fetched:
+    """The bytes of a file for a thread, fetched by the event loop when the thread asks."""
+
+    def __init__(self, source: AsyncGenerator[bytes], loop: asyncio.AbstractEventLoop) -> None:
+        self.source = source
+        self.loop = loop
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (chunk := self._next()) is not None:
+            yield chunk
+
+    def _next(self) -> bytes | None:
+        return asyncio.run_coroutine_threadsafe(self._fetch(), self.loop).result()
+
+    async def _fetch(self) -> bytes | None:
+        return await anext(self.source, None)
