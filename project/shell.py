@@ -7,7 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from project import policy
+from project import first_steps, policy
+from project.first_steps import FirstSteps
 from project.models import Project
 from project.version import VERSION
 from sandboxes import health
@@ -47,6 +48,10 @@ class Shell:
         if member is None:
             return 0
         return Sandbox.objects.filter(project=member.project, status=Status.RUNNING).count()
+
+    @cached_property
+    def steps(self) -> FirstSteps:
+        return first_steps.of(self._request.member.project)  # type: ignore[attr-defined]
 
     @property
     def engine_trouble(self) -> bool:

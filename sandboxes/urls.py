@@ -5,11 +5,14 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
-from sandboxes.views import detail, terminals
+from sandboxes.views import bulk, detail, listing, new, terminals
 
 app_name = "sandboxes"
 
 urlpatterns: list[URLPattern] = [
+    path("sandboxes/", listing.sandboxes, name="list"),
+    path("sandboxes/new/", new.new, name="new"),
+    path("sandboxes/bulk/", require_POST(bulk.bulk), name="bulk"),
     path("sandboxes/<uuid:sandbox_id>/", detail.detail, name="detail"),
     path("sandboxes/<uuid:sandbox_id>/head/", detail.head, name="head"),
     path("sandboxes/<uuid:sandbox_id>/stop/", require_POST(detail.stop), name="stop"),
