@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
-from sandboxes.views import bulk, detail, listing, new, terminals
+from sandboxes.views import bulk, commands, detail, listing, new, terminals
 
 app_name = "sandboxes"
 
@@ -19,6 +19,23 @@ urlpatterns: list[URLPattern] = [
     path("sandboxes/<uuid:sandbox_id>/pause/", require_POST(detail.pause), name="pause"),
     path("sandboxes/<uuid:sandbox_id>/resume/", require_POST(detail.resume), name="resume"),
     path("sandboxes/<uuid:sandbox_id>/extend/", require_POST(detail.extend), name="extend"),
+    path("sandboxes/<uuid:sandbox_id>/commands/", commands.listing, name="commands"),
+    path("sandboxes/<uuid:sandbox_id>/commands/run/", require_POST(commands.run), name="run"),
+    path(
+        "sandboxes/<uuid:sandbox_id>/commands/<uuid:command_id>/again/",
+        require_POST(commands.again),
+        name="run_again",
+    ),
+    path(
+        "sandboxes/<uuid:sandbox_id>/commands/<uuid:command_id>/kill/",
+        require_POST(commands.kill),
+        name="kill_command",
+    ),
+    path(
+        "sandboxes/<uuid:sandbox_id>/commands/<uuid:command_id>/output.txt",
+        commands.output,
+        name="output",
+    ),
     path("sandboxes/<uuid:sandbox_id>/terminal/", terminals.index, name="terminals"),
     path(
         "sandboxes/<uuid:sandbox_id>/terminals/open/",

@@ -1,21 +1,37 @@
 // The head of a sandbox's pages: kept true, and asked at once when the time is over.
 //
-// Gives <body> the event `this-sandbox-changed` when this sandbox, not another, may have changed.
+// Gives <body> the events `this-sandbox-changed` and `these-commands-changed` when this sandbox,
+// not another, or its commands may have changed.
 
 const head = () => document.getElementById("sandbox-head");
 const DUE_TRIES_MS = [0, 1_000, 2_000, 3_000, 5_000, 8_000];
 
 let due = "";
 
-function changed() {
-  document.body.dispatchEvent(new CustomEvent("this-sandbox-changed"));
+function tell(name) {
+  document.body.dispatchEvent(new CustomEvent(name));
 }
 
-document.body.addEventListener("sandbox-changed", (event) => {
+function changed() {
+  tell("this-sandbox-changed");
+}
+
+function isMine(event) {
   const { id } = event.detail ?? {};
-  if (!id || id === head()?.dataset.sandbox) changed();
+  return !id || id === head()?.dataset.sandbox;
+}
+
+document.body.addEventListener("sandbox-changed", (event) => isMine(event) && changed());
+document.body.addEventListener("terminal-changed", changed);
+document.body.addEventListener("command-changed", (event) => {
+  if (!isMine(event)) return;
+  tell("these-commands-changed");
+  changed();
 });
-document.body.addEventListener("resync", changed);
+document.body.addEventListener("resync", () => {
+  changed();
+  tell("these-commands-changed");
+});
 
 // The server ends a sandbox a moment after its time: looks until it has.
 setInterval(() => {

@@ -1,0 +1,169 @@
+"""The WebSocket of a command's output, as it comes.
+
+Binary frames are output: one byte for the stream (0 stdout, 1 stderr), then what was said.
+Text frames are JSON, told apart by `t`:
+
+to the page     hello   {pos, reset}: what follows starts at `pos`; if `reset`, clear first
+                exit    {state, words, detail}: the command has ended; then the socket is closed
+from the page   ack     {pos}: everything before `pos` has been drawn
+
+`pos` counts the bytes of both streams. No more than HIGH bytes are sent ahead of what was drawn;
+a page that cannot keep up misses what the guest no longer holds, and never holds the command up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Coroutine
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from project import database
+from project.errors import Forbidden, NotFound, Refused
+from sandboxes import commands, guests
+from sandboxes.consumers.visitor import CloseCode, Visitor, visitor_of
+from sandboxes.guest.link import OutputChunk
+from sandboxes.models import Command, CommandStatus
+from sandboxes.outcome import Outcome
+
+logger = logging.getLogger(__name__)
+
+HIGH = 256 * 1024
+LOW = 64 * 1024
+WINDOW = 256 * 1024
+PIECE = 64 * 1024
+STREAMS = {"stdout": b"\x00", "stderr": b"\x01"}
+ATTEMPTS = 5
+PAUSE_SECONDS = 0.3
+LOOK_AGAIN_SECONDS = 60.0
+MAX_MESSAGE = 1024
+
+
+class OutputConsumer(AsyncWebsocketConsumer):
+    """One viewer of one command."""
+
+    visitor: Visitor
+    row: Command
+
+    async def connect(self) -> None:
+        arguments = self.scope["url_route"]["kwargs"]
+        query = parse_qs(self.scope["query_string"].decode(errors="replace"))
+        self.sent = self.acked = _position(query.get("pos", [""])[0])
+        self.drawn = asyncio.Event()
+        self.greeted = False
+        self.tasks: set[asyncio.Task[None]] = set()
+        await self.accept()
+        try:
+            self.visitor = await visitor_of(self.scope, arguments["sandbox_id"])
+            self.row = await commands.find(self.visitor.sandbox, arguments["command_id"])
+        except Forbidden:
+            await self.close(CloseCode.FORBIDDEN)
+        except NotFound:
+            await self.close(CloseCode.NOT_FOUND)
+        else:
+            self._spawn(self._follow())
+            self._spawn(self._watch_visitor())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def disconnect(self, code: int) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data is None or len(text_data) > MAX_MESSAGE:
+            return
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            message = json.loads(text_data)
+            if isinstance(message, dict) and message.get("t") == "ack":
+                self.acked = max(self.acked, min(int(message["pos"]), self.sent))
+                self.drawn.set()
+
+    async def _watch_visitor(self) -> None:
+        """Close the socket of somebody who may no longer look."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            try:
+                await visitor_of(self.scope, self.visitor.sandbox.pk)
+            except Refused:
+                await self.close(CloseCode.FORBIDDEN)
+                return
+
+    async def _follow(self) -> None:
+        """Send what the command says until it has ended, over as many links as that takes."""
+        for _ in range(ATTEMPTS):
+            if self.row.status != CommandStatus.RUNNING:
+                break
+            try:
+                await self._send_from_guest()
+            except NotFound:
+                # It has not begun, or is forgotten, or the sandbox has ended.
+                await commands.wait_for_row(self.row)
+            except Refused as refusal:
+                logger.info("output of command %s: %s", self.row.pk, refusal)
+                await asyncio.sleep(PAUSE_SECONDS)
+                await database.read(self.row.refresh_from_db)
+            else:
+                await commands.wait_for_row(self.row)
+                break
+        if self.row.status == CommandStatus.RUNNING:
+            await self.close(CloseCode.AGAIN)
+            return
+        if not self.greeted:
+            await self._send_from_history()
+        await self._say("exit", **Outcome(self.row).as_words())
+        await self.close(CloseCode.ENDED)
+
+    async def _send_from_guest(self) -> None:
+        async with guests.linked(self.visitor.sandbox) as link:
+            attachment = await link.attach(self.row.process_id, since=self.sent, window=WINDOW)
+            try:
+                if not self.greeted:
+                    await self._greet(self.sent)
+                async for chunk in attachment.output():
+                    await self._send_chunk(chunk)
+            finally:
+                with contextlib.suppress(Refused):
+                    await attachment.detach()
+
+    async def _send_from_history(self) -> None:
+        """Send what is kept of an ended command: first all of stdout, then all of stderr."""
+        self.sent = self.acked = 0
+        await self._greet(0, reset=True)
+        for stream, text in (("stdout", self.row.stdout), ("stderr", self.row.stderr)):
+            await self._send_chunk(OutputChunk(stream, self.sent, text.encode()))
+
+    async def _greet(self, position: int, *, reset: bool = False) -> None:
+        self.sent = self.acked = position
+        self.greeted = True
+        await self._say("hello", pos=position, reset=reset)
+
+    async def _send_chunk(self, chunk: OutputChunk) -> None:
+        if chunk.offset != self.sent:
+            # The guest held no longer what was missing.
+            await self._greet(chunk.offset, reset=True)
+        tag = STREAMS.get(chunk.stream, STREAMS["stdout"])
+        for start in range(0, len(chunk.data), PIECE):
+            piece = chunk.data[start : start + PIECE]
+            await self.send(bytes_data=tag + piece)
+            self.sent += len(piece)
+        if self.sent - self.acked > HIGH:
+            while self.sent - self.acked > LOW:
+                self.drawn.clear()
+                await self.drawn.wait()
+
+    async def _say(self, kind: str, **message: object) -> None:
+        await self.send(text_data=json.dumps({"t": kind, **message}))
+
+
+def _position(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 19 else 0

@@ -1,0 +1,102 @@
+// The history of commands: rows that open in place, and the composer above them.
+
+import { complain } from "./toasts.js";
+import { Output } from "./output.js";
+
+const composer = document.getElementById("composer");
+const text = composer?.elements.command;
+
+// --- Rows
+
+function mount() {
+  for (const element of document.querySelectorAll("[data-output]:not([data-mounted])")) new Output(element);
+}
+
+async function show(address, { scrolls = false } = {}) {
+  const query = new URL(address, location.href).search;
+  try {
+    await htmx.ajax("GET", `${location.pathname}${query || "?"}&part=runs`, { target: "#runs", swap: "outerMorph" });
+  } catch (error) {
+    complain(error);
+  }
+  mount();
+  if (scrolls) document.querySelector("tr[data-open]")?.scrollIntoView({ block: "nearest" });
+}
+
+function go(address, options) {
+  history.pushState({}, "", address);
+  return show(address, options);
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-opens-run]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  go(link.getAttribute("href"));
+});
+
+addEventListener("popstate", () => show(location.href));
+document.addEventListener("htmx:after:swap", mount);
+mount();
+
+// A command that was run from this page is opened.
+document.addEventListener("sent", (event) => {
+  if (event.target !== composer && !event.target.matches("[data-shows-run]")) return;
+  if (event.target === composer) {
+    remember(text.value);
+    text.value = "";
+    fit();
+  }
+  go(event.detail.url, { scrolls: true });
+});
+
+// --- The composer
+
+const recalled = JSON.parse(document.getElementById("recalled")?.textContent ?? "[]");
+// Where in the history the composer is; -1: at what is being written.
+let place = -1;
+let draft = "";
+
+function remember(command) {
+  const known = recalled.indexOf(command);
+  if (known >= 0) recalled.splice(known, 1);
+  recalled.unshift(command);
+  place = -1;
+}
+
+function fit() {
+  text.rows = Math.min(12, Math.max(2, text.value.split("\n").length));
+}
+
+function recall(step) {
+  const next = place + step;
+  if (next < -1 || next >= recalled.length) return false;
+  if (place === -1) draft = text.value;
+  place = next;
+  text.value = place === -1 ? draft : recalled[place];
+  fit();
+  text.setSelectionRange(text.value.length, text.value.length);
+  return true;
+}
+
+function isAtFirstLine() {
+  return text.selectionStart === text.selectionEnd && !text.value.slice(0, text.selectionStart).includes("\n");
+}
+
+function isAtLastLine() {
+  return text.selectionStart === text.selectionEnd && !text.value.slice(text.selectionEnd).includes("\n");
+}
+
+text?.addEventListener("input", () => {
+  place = -1;
+  fit();
+});
+
+text?.addEventListener("keydown", (event) => {
+  if (event.isComposing) return;
+  const up = event.key === "ArrowUp" && isAtFirstLine();
+  const down = event.key === "ArrowDown" && place >= 0 && isAtLastLine();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) composer.requestSubmit();
+  else if (!(up && recall(1)) && !(down && recall(-1))) return;
+  event.preventDefault();
+});
