@@ -54,10 +54,35 @@ function indentOf(text) {
 
 const wrapping = new Compartment();
 
+// CodeMirror's own style stands above the layers of ours, so the colours are given to it here.
+const theme = EditorView.theme({
+  "&": { flex: "1", minHeight: "0", fontSize: "var(--fs-12)", color: "var(--text)", backgroundColor: "var(--canvas)" },
+  "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px" },
+  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "20px", fontVariantLigatures: "none" },
+  ".cm-gutters": { color: "var(--faint)", backgroundColor: "var(--canvas)", border: "0" },
+  ".cm-lineNumbers .cm-gutterElement": { minWidth: "44px", paddingInlineEnd: "12px" },
+  ".cm-activeLine, .cm-activeLineGutter": { backgroundColor: "var(--hover)" },
+  ".cm-content": { caretColor: "var(--text)" },
+  ".cm-cursor": { borderLeftColor: "var(--text)" },
+  "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
+    backgroundColor: "color-mix(in srgb, var(--accent) 28%, transparent)",
+  },
+  ".cm-panels": { color: "var(--text)", backgroundColor: "var(--panel)", borderColor: "var(--border)" },
+  ".cm-textfield, .cm-button": {
+    color: "var(--text)",
+    backgroundColor: "var(--canvas)",
+    backgroundImage: "none",
+    border: "1px solid var(--border-strong)",
+    borderRadius: "4px",
+  },
+  ".cm-searchMatch": { backgroundColor: "var(--warn-soft)", outline: "1px solid var(--warn)" },
+});
+
 function extensions() {
   const language = languages[area.dataset.language];
   return [
     EditorView.cspNonce.of(document.querySelector('meta[name="csp-nonce"]').content),
+    theme,
     lineNumbers(),
     highlightActiveLineGutter(),
     highlightSpecialChars(),
