@@ -114,7 +114,8 @@ def _raw_sessions(user: User) -> list[tuple[Session, dict[str, object]]]:
 
 def _public_id(session: Session) -> str:
     """Name a session without telling its key, which is as good as a password."""
-    return salted_hmac("project.accounts", str(session.session_key)).hexdigest()[:16]
+    key = str(session.session_key)
+    return salted_hmac("project.accounts", key, algorithm="sha256").hexdigest()[:16]
 
 
 def _signed_in(session: Session, data: dict[str, object], current: str | None) -> SignedIn:
