@@ -60,6 +60,8 @@ MAX_STRANGERS = 32
 MAX_CHANNELS = 256
 MAX_PROCESSES = 256
 MAX_BODY = 64 * MIB
+# Of the processes in a box so many are told of.
+MAX_SHOWN = 256
 HELLO_SECONDS = 5.0
 # What a process wrote to its terminal last is there to be read so soon.
 SETTLE_SECONDS = 0.05
@@ -580,10 +582,11 @@ def clock_ticks():
 
 
 def read_text(path):
+    """Read a file of the kernel's; what a process calls itself need not be UTF-8."""
     try:
-        with open(path) as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         return ""
 
 
@@ -622,6 +625,23 @@ def living():
         if len(fields) > 19 and fields[0] not in "ZX":
             found[int(name)] = (int(fields[1]), int(fields[3]), int(fields[19]))
     return found
+
+
+def usage_of(pid):
+    """Return what a process is and uses; None if it is gone."""
+    name, _, rest = read_text("/proc/%d/stat" % pid).partition("(")[2].rpartition(")")
+    fields = rest.split()
+    if len(fields) < 22:
+        return None
+    ticks = os.sysconf("SC_CLK_TCK")
+    command = read_text("/proc/%d/cmdline" % pid).replace("\0", " ").strip()
+    return {
+        "pid": pid,
+        "command": (command or "[%s]" % name)[:200],
+        "cpu_seconds": (int(fields[11]) + int(fields[12])) / ticks,
+        "memory_bytes": int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
+        "seconds": max(0.0, (clock_ticks() - int(fields[19])) / ticks),
+    }
 
 
 def marker_of(pid):
@@ -1563,6 +1583,16 @@ class Guest:
                 "oom_kills": oom_kills(),
             }
         )
+
+    def do_top(self, channel, arguments):
+        """What runs in the box, whoever started it; not the guest itself, and not its relays."""
+        found = living()
+        children = collections.defaultdict(list)
+        for pid, (parent, _, _) in found.items():
+            children[parent].append(pid)
+        pids = sorted(descendants(children, [os.getpid()]) & set(found) - {os.getpid()})
+        seen = [usage_of(pid) for pid in pids[:MAX_SHOWN]]
+        channel.reply({"processes": [one for one in seen if one], "total": len(pids)})
 
     def do_stat(self, channel, arguments):
         path = arguments["path"]

@@ -162,6 +162,17 @@ class Usage:
     oom_kills: int
 
 
+@dataclass(frozen=True, slots=True)
+class BoxProcess:
+    """One process of a box as the kernel knows it. `seconds` is its age."""
+
+    pid: int
+    command: str
+    cpu_seconds: float
+    memory_bytes: int
+    seconds: float
+
+
 class Channel:
     """One request and everything that comes back for it."""
 
@@ -588,6 +599,15 @@ class Link:
         with self.strict():
             return _usage(answer)
 
+    async def top(self) -> tuple[list[BoxProcess], int]:
+        """Return what runs in the box, whoever started it, and how many there are in all."""
+        answer = await self._call("top")
+        found = answer.get("processes")
+        if not isinstance(found, list) or len(found) > agent.MAX_SHOWN:
+            raise self.broken("a list of processes came that is none")
+        with self.strict():
+            return [_box_process(entry) for entry in found], _count(answer, "total")
+
     async def deadline(self, seconds: float) -> None:
         """Have the box end by itself so many seconds from now, unless it is told again."""
         await self._call("deadline", seconds=seconds)
@@ -759,6 +779,18 @@ def _kept_output(said: Mapping[str, Any]) -> KeptOutput:
         oldest_offset=_count(said, "oldest_offset"),
         next_offset=_count(said, "next_offset"),
         preamble=_text(said, "preamble", 2048),
+    )
+
+
+def _box_process(said: Any) -> BoxProcess:
+    if not isinstance(said, dict):
+        raise ProtocolError("the sandbox sent a process that is none")
+    return BoxProcess(
+        pid=_count(said, "pid"),
+        command=_text(said, "command", 200),
+        cpu_seconds=_number(said, "cpu_seconds"),
+        memory_bytes=_count(said, "memory_bytes"),
+        seconds=_number(said, "seconds"),
     )
 
 

@@ -480,3 +480,51 @@ async def test_guest_that_ran_much_has_no_descriptor_left_open(guest: Guest, lin
 
 def descriptors(guest: Guest) -> int:
     return len(list(Path(f"/proc/{guest.pid}/fd").iterdir()))
+
+
+# What runs in the box
+
+SLEEPER = r"""exec python3 -c '
+import ctypes, time
+ctypes.CDLL(None).prctl(15, b"\xff) R 1 (", 0, 0, 0)
+print("ready", flush=True)
+time.sleep(60)'"""
+
+
+async def test_top_tells_of_what_others_started_too(link: Link) -> None:
+    process = a_process("(setsid sleep 61 &) ; while :; do :; done")
+    await link.start(process, attach=False)
+    await asyncio.sleep(0.5)
+
+    found, total = await link.top()
+
+    assert total == len(found)
+    commands = {one.command: one for one in found}
+    assert commands["sleep 61"].cpu_seconds < 0.1
+    (busy,) = (one for name, one in commands.items() if "while :" in name)
+    assert 0.1 < busy.cpu_seconds < 5
+    assert 0.1 < busy.memory_bytes / MIB < 50
+    assert 0 <= busy.seconds < 30
+    await link.kill(process.id)
+    assert "sleep 61" not in [one.command for one in (await link.top())[0]]
+
+
+async def test_a_process_hides_behind_no_name(link: Link) -> None:
+    process = a_process(SLEEPER)
+    await until_said(await link.start(process), b"ready")
+    (found, _) = await link.top()
+    (seen,) = (one for one in found if one.command.startswith("python3"))
+
+    await link.kill(process.id)
+
+    assert await all_die(seen.pid)
+
+
+async def test_a_child_that_hides_behind_a_name_is_killed_with_its_tree(link: Link) -> None:
+    process = a_process(f"({SLEEPER}) & wait")
+    await until_said(await link.start(process), b"ready")
+    (seen,) = (one for one in (await link.top())[0] if one.command.startswith("python3"))
+
+    await link.kill(process.id)
+
+    assert await all_die(seen.pid)

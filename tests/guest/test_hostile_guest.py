@@ -44,6 +44,7 @@ FILE = {
     "modified": 1.0,
     "target": None,
 }
+SEEN = {"pid": 2, "command": "sh", "cpu_seconds": 1.0, "memory_bytes": 1, "seconds": 1.0}
 PROCESS = {
     "id": "one",
     "pid": 2,
@@ -329,6 +330,12 @@ async def test_list_that_is_none_ends_the_link(entries: Any) -> None:
     answer = encode({"entries": entries})
 
     await assert_broken(replying(agent.REPLY, answer), lambda link: link.list("/"))
+
+
+@pytest.mark.parametrize("seen", [None, {}, [1], [{}], [{"pid": 1, "command": 1}], [SEEN] * 300])
+async def test_processes_of_a_box_that_are_none_end_the_link(seen: Any) -> None:
+    answer = encode({"processes": seen, "total": 1})
+    await assert_broken(replying(agent.REPLY, answer), lambda link: link.top())
 
 
 @pytest.mark.parametrize("processes", [None, {}, [1], [{}], [PROCESS] * 600])
