@@ -498,6 +498,15 @@ class Link:
         with self.strict():
             return _process_info(answer)
 
+    async def top(self) -> tuple[list[BoxProcess], int]:
+        """Return what runs in the box, whoever started it, and how many there are in all."""
+        answer = await self._call("top")
+        found = answer.get("processes")
+        if not isinstance(found, list) or len(found) > agent.MAX_SHOWN:
+            raise self.broken("a list of processes came that is none")
+        with self.strict():
+            return [_box_process(entry) for entry in found], _count(answer, "total")
+
     # Files.
 
     async def stat(self, path: str, *, follow: bool = True) -> FileStat:
@@ -598,15 +607,6 @@ class Link:
         answer = await self._call("usage")
         with self.strict():
             return _usage(answer)
-
-    async def top(self) -> tuple[list[BoxProcess], int]:
-        """Return what runs in the box, whoever started it, and how many there are in all."""
-        answer = await self._call("top")
-        found = answer.get("processes")
-        if not isinstance(found, list) or len(found) > agent.MAX_SHOWN:
-            raise self.broken("a list of processes came that is none")
-        with self.strict():
-            return [_box_process(entry) for entry in found], _count(answer, "total")
 
     async def deadline(self, seconds: float) -> None:
         """Have the box end by itself so many seconds from now, unless it is told again."""
