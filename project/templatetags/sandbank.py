@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from django import template
 from django.templatetags.static import static
@@ -18,6 +19,11 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str, css_class: str = "i") -> SafeString:
     """Draw an icon of the sprite; it says nothing to a screen reader."""
+    return _drawn(name, css_class)
+
+
+@lru_cache(maxsize=500)
+def _drawn(name: str, css_class: str) -> SafeString:
     return format_html(
         '<svg class="{}" aria-hidden="true"><use href="{}#{}"/></svg>',
         css_class,

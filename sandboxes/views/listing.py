@@ -54,11 +54,17 @@ class Filter:
 
 @page()
 async def sandboxes(request: PageRequest) -> HttpResponse:
-    """Show the list; with `part` what is alive of it, with `held` the rows that are shown now."""
+    """Show the list; with `part` what is alive of it: the rows, or `all`, the filters too.
+
+    With `held` the rows are those that are shown now.
+    """
     wish = Wish.of(request.GET.dict())
     held = _ids(request.GET.get("held", ""))
-    context = await database.read(_context, request.member.project, wish, held)
-    template = "sandboxes/list.html#part" if "part" in request.GET else "sandboxes/list.html"
+    part = request.GET.get("part")
+    context = await database.read(
+        _context, request.member.project, wish, held, with_filters=part in (None, "all")
+    )
+    template = "sandboxes/list.html" if part is None else "sandboxes/list.html#part"
     return await render(request, template, context)
 
 
@@ -69,13 +75,15 @@ def _ids(text: str) -> list[uuid.UUID]:
         return []
 
 
-def _context(project: Project, wish: Wish, held: list[uuid.UUID]) -> dict[str, Any]:
+def _context(
+    project: Project, wish: Wish, held: list[uuid.UUID], *, with_filters: bool
+) -> dict[str, Any]:
     found = listing.of(project, wish, held)
     return {
         "wish": wish,
         "found": found,
         "columns": [_column(wish, *column) for column in COLUMNS],
-        "filters": _filters(project, wish) if found.total else [],
+        "filters": _filters(project, wish) if with_filters and found.total else [],
         "pages": _pages(wish, found),
         "extensions": EXTENSIONS,
     }

@@ -33,9 +33,10 @@ let wished = location.search;
 
 list.addEventListener("htmx:config:request", ({ detail }) => {
   const address = new URL(location.pathname + location.search, location.href);
-  address.searchParams.set("part", "1");
+  const isOther = wished !== location.search;
+  address.searchParams.set("part", isOther ? "all" : "rows");
   // Whoever asks for other rows gets other rows.
-  const held = wished === location.search ? heldRows() : "";
+  const held = isOther ? "" : heldRows();
   wished = location.search;
   if (held) address.searchParams.set("held", held);
   detail.ctx.request.action = address.pathname + address.search;
