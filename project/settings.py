@@ -88,6 +88,8 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+# How dates are written where no template says so: in the admin panel.
+FORMAT_MODULE_PATH = ["project.formats"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "login"
 CSRF_FAILURE_VIEW = "project.views.errors.csrf_failed"

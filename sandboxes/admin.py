@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from project import words
 from project.admin.base import ReadOnly, asks, count_of, link, text_block
 from project.errors import Conflict
 from project.templatetags.sandbank import icon
@@ -67,8 +68,8 @@ class SandboxAdmin(ReadOnly):
                 "fields": (
                     "image",
                     "cpus",
-                    "memory_bytes",
-                    "workspace_bytes",
+                    "memory",
+                    "workspace",
                     "pids",
                     "network",
                     "variables",
@@ -125,6 +126,14 @@ class SandboxAdmin(ReadOnly):
             f"{listed}?sandbox__id__exact={sandbox.pk}",
             sandbox.commands_count,  # type: ignore[attr-defined]
         )
+
+    @admin.display
+    def memory(self, sandbox: Sandbox) -> str:
+        return words.size(sandbox.memory_bytes)
+
+    @admin.display
+    def workspace(self, sandbox: Sandbox) -> str:
+        return words.size(sandbox.workspace_bytes)
 
     @admin.display(description="in Sandbank")
     def page(self, sandbox: Sandbox) -> SafeString:

@@ -21,20 +21,26 @@ from project.scopes import WORDS, Scope
 admin.site.unregister((User, Group))
 admin.site.site_header = admin.site.site_title = "Sandbank"
 admin.site.index_title = "Records"
+# Lists are wide, and every page leads back to all of them.
+admin.site.enable_nav_sidebar = False
 
 
-class MembershipInline(admin.TabularInline):
+class MembershipInline(admin.StackedInline):
+    # Of the two kinds of lists the one whose fields have labels.
     model = Membership
     extra = 0
     fields = ("project", "user", "role", "created_at")
     readonly_fields = ("created_at",)
-    autocomplete_fields = ("project", "user")
+    # A menu of all would be looked up again for each member.
+    raw_id_fields = ("project", "user")
 
 
 @admin.register(User)
 class UserAdmin(Recorded, DjangosUserAdmin):
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
     inlines = (MembershipInline,)
+    # Django's two-list choosers cannot be read by a screen reader.
+    filter_horizontal = ()
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # Nobody saws off the branch they sit on.
@@ -43,7 +49,7 @@ class UserAdmin(Recorded, DjangosUserAdmin):
 
 @admin.register(Group)
 class GroupAdmin(Recorded, DjangosGroupAdmin):
-    pass
+    filter_horizontal = ()
 
 
 @admin.register(Project)
@@ -88,7 +94,7 @@ class MembershipAdmin(Recorded):
     list_select_related = ("user", "project")
     search_fields = ("user__username", "project__name")
     readonly_fields = ("created_at",)
-    autocomplete_fields = ("project", "user")
+    raw_id_fields = ("project", "user")
 
 
 @admin.register(ApiKey)
@@ -106,7 +112,6 @@ class ApiKeyAdmin(Recorded):
     list_filter = ("project",)
     list_select_related = ("project",)
     search_fields = ("name", "prefix", "created_by")
-    autocomplete_fields = ("project",)
     fields = (
         "project",
         "name",
@@ -175,4 +180,3 @@ class EndUserAdmin(Recorded):
     list_select_related = ("project",)
     search_fields = ("identifier",)
     readonly_fields = ("id", "created_at", "updated_at")
-    autocomplete_fields = ("project",)
