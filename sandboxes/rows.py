@@ -99,7 +99,7 @@ class Row:
         full = 100 * self.sandbox.cpus
         points = []
         for age, percent in self.use.shares:
-            x = SPARK_WIDTH * (1 - age / SPARK.total_seconds())
+            x = SPARK_WIDTH * max(0.0, 1 - age / SPARK.total_seconds())
             y = SPARK_HEIGHT * (1 - min(1.0, percent / full))
             points.append(f"{x:.1f},{y:.1f}")
         return " ".join(points)
@@ -133,7 +133,7 @@ class Row:
         if sandbox.status == Status.CREATING:
             return "Its box is being made"
         if sandbox.reason == Reason.KILLED or not sandbox.reason:
-            return _said("Stopped by " + sandbox.ended_by if sandbox.ended_by else "Stopped", self)
+            return _said(f"Stopped by {sandbox.ended_by}" if sandbox.ended_by else "Stopped", self)
         return _said(HOW_IT_ENDED[Reason(sandbox.reason)], self)
 
     @property

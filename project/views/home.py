@@ -2,11 +2,97 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Sum
 from django.http import HttpResponse
 
+from disks.models import Blob, Disk
+from project import database, trail
+from project.models import Activity, Project
 from project.pages import PageRequest, page, render
+from sandboxes import health, listing
+from sandboxes.models import Sandbox, Status
+
+SANDBOXES = 5
+DISKS = 5
+ACTIVITIES = 8
+# What still has a page of its own, by the first word of the verb.
+PAGES = {"sandbox": "/sandboxes/{}/", "disk": "/disks/{}/files/"}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a project has and uses now."""
+
+    running: int
+    sandboxes: int
+    # Cores in use, and those that the running sandboxes may use.
+    cores: float
+    cores_given: float
+    memory_bytes: int
+    memory_given: int
+    disks: int
+    disk_bytes: int
+    engine_is_away: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of activity, in words."""
+
+    line: Activity
+
+    @property
+    def words(self) -> str:
+        return trail.WORDS.get(self.line.verb, self.line.verb.replace(".", " "))
+
+    @property
+    def url(self) -> str:
+        area, _, act = self.line.verb.partition(".")
+        gone = area == "disk" and act == "delete"
+        known = area in PAGES and self.line.object_id and not gone
+        return PAGES[area].format(self.line.object_id) if known else ""
 
 
 @page()
 async def home(request: PageRequest) -> HttpResponse:
-    return await render(request, "project/home.html")
+    """Show the project at a glance; with `part` what is alive of that."""
+    context = await database.read(_context, request.member.project)
+    template = "project/home.html#glance" if "part" in request.GET else "project/home.html"
+    return await render(request, template, context)
+
+
+def _context(project: Project) -> dict[str, Any]:
+    sandboxes = Sandbox.objects.filter(project=project).defer("environment")
+    recent = list(sandboxes.order_by("-created_at", "-id")[:SANDBOXES])
+    disks = Disk.objects.filter(project=project)
+    return {
+        "facts": _facts(project),
+        "rows": listing.with_use(recent),
+        "disks": disks.annotate(files=Count("artifacts")).order_by("-updated_at", "-id")[:DISKS],
+        "happenings": [
+            Happening(line) for line in Activity.objects.filter(project=project)[:ACTIVITIES]
+        ],
+    }
+
+
+def _facts(project: Project) -> Facts:
+    sandboxes = Sandbox.objects.filter(project=project)
+    running = list(
+        sandboxes.filter(status=Status.RUNNING).values_list("id", "cpus", "memory_bytes")
+    )
+    uses = listing.recent_use([sandbox_id for sandbox_id, _, _ in running]).values()
+    blobs = Blob.objects.filter(project=project, status=Blob.Status.READY)
+    return Facts(
+        running=len(running),
+        sandboxes=sandboxes.count(),
+        cores=sum(use.cpu_percent or 0.0 for use in uses) / 100,
+        cores_given=sum(cpus for _, cpus, _ in running),
+        memory_bytes=sum(use.memory_bytes or 0 for use in uses),
+        memory_given=sum(memory for _, _, memory in running),
+        disks=Disk.objects.filter(project=project).count(),
+        disk_bytes=blobs.aggregate(size=Sum("size"))["size"] or 0,
+        engine_is_away=health.engine_is_away(),
+    )

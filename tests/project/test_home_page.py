@@ -1,0 +1,97 @@
+"""Home: the project at a glance, and the first steps in a new one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+from django.utils import timezone
+
+from disks.models import Disk
+from project import activity, database, policy
+from project.models import Project, Role
+from sandboxes.models import Terminal, UsageSample
+from tests.sandboxes.test_sampling import make_row
+
+
+def client_of(project: Project, role: Role) -> AsyncClient:
+    user = User.objects.create_user(str(role), password="x")
+    policy.add_member(project, user, role)
+    client = AsyncClient()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def member(project: Project) -> AsyncClient:
+    return client_of(project, Role.MEMBER)
+
+
+async def page_of(client: AsyncClient, address: str = "/") -> str:
+    answer: Any = await client.get(address)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+async def test_new_project_shows_the_first_steps(member):
+    page = await page_of(member)
+
+    assert page.count("data-done") == 0
+    assert "New disk" in page
+    assert "0 running" in page
+    assert "Nothing happened yet." in page
+
+
+async def test_steps_tick_themselves_and_go(member, project):
+    sandbox = await database.write(make_row, project)
+    assert (await page_of(member)).count("data-done") == 1
+
+    await database.write(Disk.objects.create, project=project, name="reports")
+    await database.write(Terminal.objects.create, sandbox=sandbox, name="bash")
+
+    page = await page_of(member)
+    assert "First steps" not in page
+    assert "reports" in page
+
+
+async def test_glance_counts_what_is_ours(member, project, stranger):
+    sandbox = await database.write(make_row, project, name="ours", cpus=2)
+    theirs = await database.write(make_row, stranger, name="theirs")
+    for row in (sandbox, theirs):
+        await database.write(
+            UsageSample.objects.create,
+            sandbox=row,
+            at=timezone.now(),
+            cpu_percent=150.0,
+            memory_bytes=200 * 2**20,
+            workspace_bytes=0,
+            processes=1,
+        )
+    for place in (project, stranger):
+        name = f"box of {place.name}"
+        await database.write(
+            activity.record, place, "sandbox.create", actor="mara", object_name=name
+        )
+
+    part = await page_of(member, "/?part")
+
+    assert "<html" not in part
+    assert "1 running" in part
+    assert "1.5 <span" in part
+    assert "200 MB <span" in part
+    assert "theirs" not in part
+    assert "box of ours" in part
+    assert "somebody else" not in part
+
+
+async def test_viewer_is_offered_nothing_to_make(project):
+    viewer = await database.write(client_of, project, Role.VIEWER)
+    await database.write(make_row, project, name="one")
+
+    page = await page_of(viewer)
+
+    assert "one" in page
+    assert "/sandboxes/new/" not in page
+    assert "New disk" not in page
