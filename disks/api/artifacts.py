@@ -15,7 +15,7 @@ from disks.access import disk_for, disk_or_forbidden
 from disks.content import Content, is_readable, parse
 from disks.models import Artifact
 from disks.store import in_thread
-from project import database
+from project import database, events
 from project.api import (
     DONE,
     ApiRequest,
@@ -137,6 +137,7 @@ async def upsert_artifact(request: ApiRequest, disk_id: Id) -> HttpResponse:
         await in_thread(upload.spool.discard)
         raise
     artifact = await artifacts.upsert(disk, folder, filename, upload.spool, meta)
+    await events.changed(disk.project_id, "disk", disk.pk)
     return ok(artifact_out(artifact), status=201)
 
 
@@ -185,7 +186,9 @@ async def describe_artifact(request: ApiRequest, disk_id: Id, body: MetaIn) -> H
         disk = disk_or_forbidden(request.auth.project, disk_id)
         return artifacts.describe(disk, body.file_path, artifacts.parse_meta(body.meta))
 
-    return ok(ChangedOut(artifact=artifact_out(await database.write(change))))
+    artifact = await database.write(change)
+    await events.changed(request.auth.project_id, "disk", disk_id)
+    return ok(ChangedOut(artifact=artifact_out(artifact)))
 
 
 @router.delete("/disk/{disk_id}/artifact", response=DONE)
@@ -196,6 +199,7 @@ async def delete_artifact(
         artifacts.remove(disk_or_forbidden(request.auth.project, disk_id), query.file_path)
 
     await database.write(delete)
+    await events.changed(request.auth.project_id, "disk", disk_id)
     return ok()
 
 

@@ -10,7 +10,7 @@ from ninja import Query, Router, Schema
 
 from disks.access import disk_for
 from disks.models import Disk
-from project import database
+from project import database, events
 from project.api import (
     DONE,
     ApiRequest,
@@ -84,6 +84,7 @@ async def create_disk(request: ApiRequest) -> HttpResponse:
 
     disk = await database.write(make)
     await note(request, "disk.create", object_id=disk.id, object_name=str(disk))
+    await events.changed(disk.project_id, "disk", disk.id)
     return ok(disk_out(disk), status=201)
 
 
@@ -136,6 +137,7 @@ async def delete_disk(request: ApiRequest, disk_id: Id) -> HttpResponse:
 
     name = await database.write(delete)
     await note(request, "disk.delete", object_id=disk_id, object_name=name)
+    await events.changed(request.auth.project_id, "disk", disk_id)
     return ok()
 
 

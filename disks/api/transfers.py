@@ -9,7 +9,7 @@ from disks import artifacts, paths, transfer
 from disks.access import disk_for, disk_or_forbidden
 from disks.api.artifacts import ArtifactOut, Name, artifact_out
 from disks.models import Artifact
-from project import database
+from project import database, events
 from project.api import (
     ApiRequest,
     Id,
@@ -51,6 +51,7 @@ async def copy_to_sandbox(request: ApiRequest, disk_id: Id, body: ToSandboxIn) -
     artifact = await database.read(find)
     sandbox = await running_sandbox(request.auth.project, body.sandbox_id)
     await transfer.to_sandbox(artifact, sandbox, body.sandbox_path)
+    await events.changed(request.auth.project_id, "files", body.sandbox_id)
     return ok(CopiedOut(success=True))
 
 
@@ -61,4 +62,5 @@ async def copy_from_sandbox(request: ApiRequest, disk_id: Id, body: FromSandboxI
     filename, folder = paths.filename_of(body.sandbox_filename), paths.folder_of(body.file_path)
     sandbox = await running_sandbox(request.auth.project, body.sandbox_id)
     artifact = await transfer.from_sandbox(sandbox, body.sandbox_path, filename, disk, folder)
+    await events.changed(request.auth.project_id, "disk", disk_id)
     return ok(artifact_out(artifact), status=201)
