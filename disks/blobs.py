@@ -18,7 +18,7 @@ from django.core.files import File
 from django.utils import timezone
 
 from disks.models import Blob
-from disks.spool import Spool, gather
+from disks.spool import Arrived, Spool, gather
 from disks.store import in_thread, refusals, storage
 from project import database
 from project.errors import Failed
@@ -26,7 +26,7 @@ from project.errors import Failed
 CHUNK = 512 * 1024
 
 
-async def store(project_id: Any, spool: Spool) -> Blob:
+async def store(project_id: Any, spool: Spool | Arrived) -> Blob:
     """Bring the bytes of a spool into the store, unless the project has them already.
 
     The blob lives only if an artifact is soon pointed to it, with `settle`.

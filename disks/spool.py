@@ -83,6 +83,25 @@ class Spool:
         self.path.unlink(missing_ok=True)
 
 
+class Arrived:
+    """A whole file as a spool, under a second name: the first stays whatever the store does."""
+
+    def __init__(self, file: Path, sha256: str = "") -> None:
+        """Read the file, for its hash if that is not known; blocks."""
+        with refusals():
+            self.path = file.with_name(f"{file.name}.{os.urandom(4).hex()}")
+            os.link(file, self.path)
+            with self.path.open("rb") as content:
+                self.head = content.read(HEAD_BYTES)
+                content.seek(0)
+                self.sha256 = sha256 or hashlib.file_digest(content, "sha256").hexdigest()
+                self.size = os.fstat(content.fileno()).st_size
+
+    def discard(self) -> None:
+        """Drop the second name, if the store has not taken it."""
+        self.path.unlink(missing_ok=True)
+
+
 def _write_fully(descriptor: int, pieces: list[bytes]) -> None:
     for piece in pieces:
         left = memoryview(piece)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -249,11 +249,15 @@ def put(
     blob: Blob,
     on_conflict: OnConflict | None,
     expected_etag: str | None,
+    also: Callable[[Entry | None], None] | None = None,
 ) -> Entry | None:
-    """Make a stored blob a file. None: it was skipped."""
+    """Make a stored blob a file, and do something `also`. None: it was skipped."""
 
     def step() -> Entry | None:
-        return put_held(disk_id, path, mime, blob, on_conflict, expected_etag)
+        entry = put_held(disk_id, path, mime, blob, on_conflict, expected_etag)
+        if also is not None:
+            also(entry)
+        return entry
 
     return holding(disk_id, step)
 

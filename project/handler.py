@@ -14,13 +14,16 @@ from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+from asgiref.sync import sync_to_async
+from django.core import signals
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from project.body_limit import FILES, Receive, Scope, Send
+from project.body_limit import DRAIN, FILES, UPLOAD, Receive, Scope, Send
 from project.envelope import API, error_response
 from project.middleware import ApiErrorMiddleware, RequestIdMiddleware
 
@@ -28,7 +31,11 @@ from project.middleware import ApiErrorMiddleware, RequestIdMiddleware
 IN_MEMORY_BYTES = 1024 * 1024
 
 
-class ClientGone(Exception):
+# A client that has been answered may send on for so long.
+DRAIN_SECONDS = 10.0
+
+
+class ClientGone(ConnectionError):
     """The client closed the connection before its answer was complete."""
 
 
@@ -124,11 +131,45 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
+class PageHandler(ASGIHandler):
+    """Serves pages. A piece of an upload reaches its view while it arrives, as `incoming`."""
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        is_piece = scope["method"] in ("PATCH", "POST") and UPLOAD.match(scope["path"])
+        if not is_piece or "refusal" in scope:
+            await super().handle(scope, receive, send)
+            return
+        set_script_prefix(scope.get("root_path", ""))
+        await signals.request_started.asend(sender=self.__class__, scope=scope)
+        try:
+            request = ApiRequest(scope, BytesIO())
+        except (UnicodeDecodeError, RequestDataTooBig):
+            await self.send_response(HttpResponseBadRequest(), send)
+            return
+        incoming = request.incoming = _stream(receive)
+        response: HttpResponseBase = await self.run_get_response(request)
+        with contextlib.suppress(ClientGone, TimeoutError):
+            # Who is still sending cannot read an answer.
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await _drain(incoming)
+        await self.send_response(response, send)
+        await sync_to_async(response.close)()
+
+
+async def _drain(incoming: AsyncIterator[bytes]) -> None:
+    """Take what is still on its way, and drop it."""
+    taken = 0
+    async for piece in incoming:
+        taken += len(piece)
+        if taken > DRAIN:
+            return
+
+
 class Handler:
     """Gives pages to Django's own handler, and the API to the lean one."""
 
     def __init__(self) -> None:
-        self.pages = ASGIHandler()
+        self.pages = PageHandler()
         self.api = ApiHandler()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

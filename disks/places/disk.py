@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from disks.entries import Entry, Listing
 from disks.media import detect
 from disks.models import Artifact, Disk, OnConflict
 from disks.places.base import Place
-from disks.spool import Spool, gather
+from disks.spool import Arrived, Spool, gather
 from disks.store import in_thread
 from project import database
 from project.errors import Conflict, NotFound
@@ -112,15 +112,17 @@ class DiskPlace(Place):
     async def take(
         self,
         path: str,
-        spool: Spool,
+        spool: Spool | Arrived,
         *,
         on_conflict: OnConflict | None,
         expected_etag: str | None = None,
+        also: Callable[[Entry | None], None] | None = None,
     ) -> Entry | None:
-        """Make a spool a file."""
+        """Make a spool a file; in the same transaction do something `also`."""
         mime = detect(spool.head, entries.name_of(path), whole=spool.size == len(spool.head))
         blob = await blobs.store(self.project_id, spool)
-        return await database.write(tree.put, self.id, path, mime, blob, on_conflict, expected_etag)
+        put = partial(tree.put, self.id, path, mime, blob, on_conflict, expected_etag, also)
+        return await database.write(put)
 
     async def mkdir(self, path: str, *, exist_ok: bool = False) -> Entry:
         clean = entries.clean(path)
