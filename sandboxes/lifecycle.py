@@ -246,10 +246,16 @@ async def extend(sandbox: Sandbox, timeout: int | str) -> Sandbox:
 
 
 async def describe(
-    sandbox: Sandbox, *, name: str | None = None, labels: Mapping[str, str] | None = None
+    sandbox: Sandbox,
+    *,
+    name: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    records_terminals: bool | None = None,
 ) -> Sandbox:
-    """Name a sandbox and label it. Raises NotFound for a dead one."""
+    """Name a sandbox, label it, have its new terminals recorded. Raises NotFound for a dead one."""
     changes: dict[str, Any] = {}
+    if records_terminals is not None:
+        changes["records_terminals"] = sandbox.records_terminals = records_terminals
     if name is not None:
         changes["name"] = sandbox.name = name
     if labels is not None:

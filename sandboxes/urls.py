@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
-from sandboxes.views import bulk, commands, detail, listing, new, terminals
+from sandboxes.views import bulk, commands, detail, listing, new, settings, terminals, usage
 
 app_name = "sandboxes"
 
@@ -19,6 +19,14 @@ urlpatterns: list[URLPattern] = [
     path("sandboxes/<uuid:sandbox_id>/pause/", require_POST(detail.pause), name="pause"),
     path("sandboxes/<uuid:sandbox_id>/resume/", require_POST(detail.resume), name="resume"),
     path("sandboxes/<uuid:sandbox_id>/extend/", require_POST(detail.extend), name="extend"),
+    path("sandboxes/<uuid:sandbox_id>/usage.json", usage.usage, name="usage"),
+    path("sandboxes/<uuid:sandbox_id>/processes/", usage.processes, name="processes"),
+    path(
+        "sandboxes/<uuid:sandbox_id>/environment/",
+        require_POST(usage.environment),
+        name="environment",
+    ),
+    path("sandboxes/<uuid:sandbox_id>/settings/", settings.settings, name="settings"),
     path("sandboxes/<uuid:sandbox_id>/commands/", commands.listing, name="commands"),
     path("sandboxes/<uuid:sandbox_id>/commands/run/", require_POST(commands.run), name="run"),
     path(

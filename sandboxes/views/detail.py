@@ -10,23 +10,40 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
 
-from project import words
+from project import database, words
 from project.errors import Invalid
 from project.pages import PageRequest, done, note, page, render
 from project.policy import Right
 from sandboxes import lifecycle
 from sandboxes.models import Sandbox
 from sandboxes.options import NEVER
+from sandboxes.views.commands import Run
 from sandboxes.views.shared import context_for, find_sandbox, url_of
+from sandboxes.views.usage import RANGES, range_of
 
 TABS = ("overview", "terminal", "files", "commands", "settings")
+RECENT = 5
 
 
 @page()
 async def detail(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     """Show a sandbox, alive or dead."""
     sandbox = await find_sandbox(request, sandbox_id)
-    return await render(request, "sandboxes/detail.html", context_for(sandbox, "overview"))
+    context = context_for(
+        sandbox,
+        "overview",
+        recent=await database.read(_recent, sandbox),
+        variables=sorted(sandbox.environment),
+        ranges=RANGES,
+        range=range_of(request),
+    )
+    part = "recent" if request.GET.get("part") == "recent" else "detail"
+    return await render(request, f"sandboxes/{part}.html", context)
+
+
+def _recent(sandbox: Sandbox) -> list[Run]:
+    rows = sandbox.commands.defer("stdout", "stderr").order_by("-created_at", "-id")
+    return [Run(row) for row in rows[:RECENT]]
 
 
 @page()

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from project.models import Activity, Project, Role
 from project.policy import add_member
-from sandboxes.models import Reason, Sandbox, Status
+from sandboxes.models import Reason, Sandbox, Status, UsageSample
 
 MIB = 2**20
 
@@ -56,14 +56,14 @@ def test_a_living_sandbox_shows_its_facts_and_what_can_be_done(project: Project)
     assert 'data-state="running"' in page
     assert f'action="/sandboxes/{sandbox.pk}/stop/"' in page
     assert f'data-until="{sandbox.expires_at.isoformat()}"' in page  # type: ignore[union-attr]
-    assert 'class="tight"' not in page
+    assert 'class="left tight"' not in page
     assert "New like this" in page
 
 
 def test_the_last_minutes_are_a_warning(project: Project) -> None:
     sandbox = row(project, expires_at=timezone.now() + timedelta(minutes=4))
     page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
-    assert 'class="tight"' in page
+    assert 'class="left tight"' in page
 
 
 def test_a_dead_sandbox_tells_when_why_and_by_whom(project: Project) -> None:
@@ -155,3 +155,113 @@ def test_names_are_text(project: Project) -> None:
     page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
     assert "<img src=x" not in page
     assert "&lt;img src=x" in page
+
+
+def sampled(sandbox: Sandbox, minutes_ago: float, percent: float) -> None:
+    UsageSample.objects.create(
+        sandbox=sandbox,
+        at=(sandbox.ended_at or timezone.now()) - timedelta(minutes=minutes_ago),
+        cpu_percent=percent,
+        memory_bytes=MIB,
+        workspace_bytes=2 * MIB,
+        processes=3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("span", "cpu"),
+    [("5m", [3.0]), ("15m", [2.0, 3.0]), ("1h", [1.0, 2.0, 3.0]), ("x", [2.0, 3.0])],
+)
+def test_usage_is_told_by_range_oldest_first(project: Project, span: str, cpu: list[float]) -> None:
+    sandbox = row(project)
+    for minutes, percent in ((1, 3.0), (10, 2.0), (50, 1.0)):
+        sampled(sandbox, minutes, percent)
+    told = visitor(project).get(f"/sandboxes/{sandbox.pk}/usage.json?range={span}").json()
+    assert told["cpu"] == cpu
+    assert told["at"] == sorted(told["at"])
+    assert {len(values) for values in told.values()} == {len(cpu)}
+
+
+def test_the_last_usage_of_a_dead_one_stays(project: Project) -> None:
+    ended_at = timezone.now() - timedelta(days=3)
+    sandbox = row(project, status=Status.KILLED, reason=Reason.KILLED, ended_at=ended_at)
+    sampled(sandbox, 2, 42)
+    client = visitor(project)
+    assert client.get(f"/sandboxes/{sandbox.pk}/usage.json?range=5m").json()["cpu"] == [42]
+    assert "42 %" in client.get(f"/sandboxes/{sandbox.pk}/").content.decode()
+
+
+def test_values_of_the_environment_are_told_only_when_asked_for(project: Project) -> None:
+    sandbox = row(project, environment={"API_TOKEN": "s3cr3t"})
+    client = visitor(project)
+    page = client.get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert "API_TOKEN" in page
+    assert "s3cr3t" not in page
+    answer = client.post(f"/sandboxes/{sandbox.pk}/environment/")
+    assert answer.json() == {"values": {"API_TOKEN": "s3cr3t"}}
+    assert answer["Cache-Control"] == "no-store"
+    assert Activity.objects.filter(verb="sandbox.show_environment").exists()
+    viewer = visitor(project, Role.VIEWER)
+    assert viewer.post(f"/sandboxes/{sandbox.pk}/environment/").status_code == 403
+
+
+def test_name_and_labels_can_be_changed(project: Project) -> None:
+    sandbox = row(project)
+    client = visitor(project)
+    wish = {"name": "  brave   otter ", "labels": "team=blue\r\n\r\nnote=a=b"}
+    answer = client.post(f"/sandboxes/{sandbox.pk}/settings/", wish)
+    assert answer.status_code == 303
+    sandbox.refresh_from_db()
+    assert sandbox.name == "brave otter"
+    assert sandbox.labels == {"team": "blue", "note": "a=b"}
+    page = client.get(f"/sandboxes/{sandbox.pk}/settings/").content.decode()
+    assert "team=blue\nnote=a=b</textarea>" in page
+
+
+def test_lifetime_and_recording_can_be_changed(project: Project) -> None:
+    sandbox = row(project)
+    client = visitor(project)
+    client.post(f"/sandboxes/{sandbox.pk}/settings/", {"lifetime": "3600"})
+    client.post(f"/sandboxes/{sandbox.pk}/settings/", {"recording": "on"})
+    sandbox.refresh_from_db()
+    assert sandbox.lifetime_seconds == 3600
+    assert sandbox.records_terminals
+    assert sandbox.name == "calm-otter"
+    client.post(f"/sandboxes/{sandbox.pk}/settings/", {"recording": "off"})
+    sandbox.refresh_from_db()
+    assert not sandbox.records_terminals
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"name": "x" * 201},
+        {"name": "x", "labels": "no equals"},
+        {"name": "x", "labels": "1=digit first"},
+        {"lifetime": "soon"},
+        {"lifetime": "1"},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(project: Project, wish: dict[str, str]) -> None:
+    sandbox = row(project)
+    answer = visitor(project).post(
+        f"/sandboxes/{sandbox.pk}/settings/", wish, headers={"Accept": "application/json"}
+    )
+    assert answer.status_code == 400
+    sandbox.refresh_from_db()
+    assert (sandbox.name, sandbox.labels) == ("calm-otter", {})
+
+
+def test_settings_of_a_dead_one_and_of_a_viewer_have_no_buttons(project: Project) -> None:
+    dead = row(project, status=Status.KILLED, reason=Reason.KILLED, ended_at=timezone.now())
+    alive = row(project)
+    viewer = visitor(project, Role.VIEWER)
+    for client, sandbox in ((visitor(project), dead), (viewer, alive)):
+        page = client.get(f"/sandboxes/{sandbox.pk}/settings/").content.decode()
+        main = page.split("<main", 1)[1].split("</main>", 1)[0]
+        assert "disabled" in main
+        assert ">Save<" not in main
+        assert "/stop/" not in main
+    assert viewer.post(f"/sandboxes/{alive.pk}/settings/", {"name": "x"}).status_code == 403
+    gone = visitor(project, Role.OWNER).post(f"/sandboxes/{dead.pk}/settings/", {"name": "x"})
+    assert gone.status_code == 404

@@ -1,0 +1,85 @@
+"""What a sandbox uses, for its charts, and the processes in it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpResponse, JsonResponse
+from django.utils import timezone
+
+from project import database
+from project.errors import Refused
+from project.pages import PageRequest, note, page, render, sentence
+from project.policy import Right
+from sandboxes import guests
+from sandboxes.models import Sandbox, Status
+from sandboxes.views.shared import find_sandbox
+
+RANGES = (
+    ("5m", "5 m", timedelta(minutes=5)),
+    ("15m", "15 m", timedelta(minutes=15)),
+    ("1h", "1 h", timedelta(hours=1)),
+    ("24h", "24 h", timedelta(hours=24)),
+    ("all", "All", None),
+)
+DEFAULT_RANGE = "15m"
+SPANS = {name: span for name, _, span in RANGES}
+# What is kept of a day, and more; see sampling.py.
+MOST_SAMPLES = 5000
+
+
+def range_of(request: PageRequest) -> str:
+    """Return the range that the address asks for."""
+    wanted = request.GET.get("range", "")
+    return wanted if wanted in SPANS else DEFAULT_RANGE
+
+
+@page()
+async def usage(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
+    """Return the samples of a range, oldest first, one list for each quantity."""
+    sandbox = await find_sandbox(request, sandbox_id)
+    samples = await database.read(_samples, sandbox, SPANS[range_of(request)])
+    return JsonResponse(samples)
+
+
+def _samples(sandbox: Sandbox, span: timedelta | None) -> dict[str, Any]:
+    found = sandbox.usage_samples.order_by("-at")
+    if span is not None:
+        # Of a dead one the last that it used is shown.
+        end = sandbox.ended_at or timezone.now()
+        found = found.filter(at__gte=end - span)
+    columns = ("at", "cpu_percent", "memory_bytes", "workspace_bytes", "processes")
+    rows = list(found.values_list(*columns)[:MOST_SAMPLES])[::-1]
+    at, cpu, memory, workspace, processes = zip(*rows, strict=True) if rows else ((),) * 5
+    return {
+        "at": [round(moment.timestamp(), 1) for moment in at],
+        "cpu": [round(percent, 1) for percent in cpu],
+        "memory": memory,
+        "workspace": workspace,
+        "processes": processes,
+    }
+
+
+@page()
+async def processes(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
+    """Draw the processes of a running sandbox anew."""
+    sandbox = await find_sandbox(request, sandbox_id)
+    context: dict[str, Any] = {"sandbox": sandbox}
+    if sandbox.status == Status.RUNNING:
+        try:
+            async with guests.linked(sandbox) as link:
+                found, total = await link.top()
+            context |= {"found": found, "total": total}
+        except Refused as refusal:
+            context["trouble"] = sentence(refusal.message)
+    return await render(request, "sandboxes/processes.html", context)
+
+
+@page()
+async def environment(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
+    """Return the values of a sandbox's environment, to somebody who asked to see them."""
+    sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
+    await note(request, "sandbox.show_environment", object_id=sandbox.pk, object_name=str(sandbox))
+    return JsonResponse({"values": sandbox.environment}, headers={"Cache-Control": "no-store"})
