@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 
+from disks import jobs
 from project import database
 from project.body_limit import App, Receive, Scope, Send
 from sandboxes import fitness, guests, health, recording, supervisor
@@ -31,6 +32,7 @@ async def shutdown() -> None:
         task.cancel()
     await asyncio.gather(*_tasks, return_exceptions=True)
     await supervisor.stop()
+    await jobs.stop()
     await recording.stop_all()
     await guests.close_all()
     await close_engine()

@@ -1,0 +1,62 @@
+// Starts transfers, asks first where names are taken, and tells how they ended.
+
+import { get, send } from "./http.js";
+import { complain, say } from "./toasts.js";
+
+// Those that this page has started, until they end.
+const mine = new Map();
+
+// Starts a transfer: `source` and `target` are such as "disk:<id>:/folder".
+// Resolves to its id, or to null where the person changed their mind.
+export async function start(url, { source, target, names, moves = false }) {
+  const data = new URLSearchParams({ source, target });
+  for (const name of names) data.append("names", name);
+  if (moves) data.set("moves", "1");
+  let answer;
+  try {
+    answer = await send(url, { data });
+  } catch (error) {
+    if (error.tag !== "exists") throw error;
+    const policy = await ask(error);
+    if (!policy) return null;
+    data.set("on_conflict", policy);
+    answer = await send(url, { data });
+  }
+  say(answer.message);
+  mine.set(answer.id, new URL(`../${answer.id}/`, new URL(url, location.href)));
+  document.body.dispatchEvent(new CustomEvent("transfer-changed", { detail: { id: answer.id } }));
+  return answer.id;
+}
+
+function ask(error) {
+  const dialog = document.getElementById("conflict");
+  dialog.querySelector("[data-words]").textContent = error.message.replace(/\.?$/, ".");
+  const examples = (error.body.examples ?? []).map((name) => {
+    const item = document.createElement("li");
+    item.textContent = name;
+    return item;
+  });
+  dialog.querySelector(".examples").replaceChildren(...examples);
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+  });
+}
+
+async function tell(id) {
+  const url = mine.get(id);
+  if (!url) return;
+  let job;
+  try {
+    job = await get(url);
+  } catch {
+    return;
+  }
+  if (!job.is_finished || !mine.delete(id)) return;
+  if (job.status === "failed") complain(job.result);
+  else say(job.result);
+}
+
+document.body.addEventListener("transfer-changed", (event) => tell(event.detail?.id));
+document.body.addEventListener("resync", () => [...mine.keys()].forEach(tell));
