@@ -35,7 +35,9 @@ async function submit(form, submitter) {
   form.setAttribute("aria-busy", "true");
   if (submitter) submitter.disabled = true;
   try {
-    const answer = await send(submitter?.formAction || form.action, { data });
+    // A button without an address of its own would give that of the page.
+    const address = submitter?.hasAttribute("formaction") ? submitter.formAction : form.action;
+    const answer = await send(address, { data });
     form.dispatchEvent(new CustomEvent("sent", { bubbles: true, detail: answer }));
     const then = form.dataset.then ?? "follow";
     if (then === "follow" && answer.url) location.assign(answer.url);
