@@ -110,11 +110,13 @@ function toggle(id) {
 // Puts the keyboard on a row.
 export function focusRow(row, { extend = false, focus = true } = {}) {
   if (!row) return;
-  current = row.id;
   if (extend) {
     anchor ??= current;
-    select(range(rows(), anchor, current));
+    select(range(rows(), anchor, row.id));
+  } else if (!selected.size) {
+    anchor = null;
   }
+  current = row.id;
   paint();
   if (focus) row.focus({ preventScroll: true });
   row.scrollIntoView({ block: "nearest" });

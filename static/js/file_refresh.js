@@ -114,9 +114,12 @@ function refreshSoon() {
 }
 
 export function keepFresh() {
-  document.body.addEventListener(`${here.kind}-changed`, (event) => {
-    if (event.detail?.id === here.id) refreshSoon();
-  });
+  // Of a sandbox: `files` for what came through this server, `sandbox` for its state.
+  for (const what of here.kind === "disk" ? ["disk"] : ["files", "sandbox"]) {
+    document.body.addEventListener(`${what}-changed`, (event) => {
+      if (event.detail?.id === here.id) refreshSoon();
+    });
+  }
   document.body.addEventListener("resync", refreshSoon);
   if (here.kind === "sandbox") {
     setInterval(() => {

@@ -101,8 +101,9 @@ export function listenToSearch() {
     const byName = mode() === "name";
     input.placeholder = byName ? "**/*.md" : "Regular expression";
     panel.querySelector("[data-case]").hidden = byName;
-    if (input.value.trim()) search(form);
+    // A glob is no regular expression: nothing is searched before it is asked for.
     input.focus();
+    input.select();
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -126,7 +126,7 @@ async function lookAgain() {
   stale.hidden = false;
 }
 
-document.body.addEventListener(`${here.kind}-changed`, (event) => {
+document.body.addEventListener(here.kind === "disk" ? "disk-changed" : "files-changed", (event) => {
   if (event.detail?.id === here.id) lookAgain();
 });
 document.body.addEventListener("resync", lookAgain);
