@@ -1,5 +1,8 @@
 """Search in a place, as people do: by name with a glob, by content with line hits. Time-boxed.
 
+A pattern with a slash is about paths, one without about names; a word without wildcards is a part
+of them. One that starts with a slash is about whole paths, and `*` stays within a folder.
+
 What was found until the time was over, or until there was enough, is the answer, and it says so.
 """
 
@@ -102,8 +105,8 @@ async def _by_name(place: Place, wish: Wish, found: Found) -> None:
     async with aclosing(_walk(place, wish.folder, found)) as walk:
         async for entry in walk:
             inner = entry.path[len(wish.folder.rstrip("/")) + 1 :]
-            subjects = (entry.path,) if anchored else (inner, entry.name)
-            if any(compiled.fullmatch(subject, timeout=1) for subject in subjects):
+            subject = entry.path if anchored else inner if "/" in wish.query else entry.name
+            if compiled.fullmatch(subject, timeout=1):
                 found.results.append(_result(entry, []))
                 found.hits += 1
             if found.is_enough:
