@@ -3,15 +3,18 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 SWEEP_SECONDS = 3600.0
+TRANSFERS_SECONDS = 5.0
 
 
 class DisksConfig(AppConfig):
     name = "disks"
 
     def ready(self) -> None:
-        from disks import sweep, trash, tus
+        from disks import jobs, sweep, trash, tus
         from sandboxes import supervisor
 
         supervisor.add_chore("the trash", SWEEP_SECONDS, trash.purge_old)
         supervisor.add_chore("expired uploads", SWEEP_SECONDS, tus.purge_expired)
         supervisor.add_chore("the sweep of blobs", SWEEP_SECONDS, sweep.sweep)
+        supervisor.add_chore("deserted transfers", TRANSFERS_SECONDS, jobs.look_after)
+        supervisor.add_chore("old transfers", SWEEP_SECONDS, jobs.forget_old)

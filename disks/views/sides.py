@@ -27,6 +27,8 @@ from sandboxes.models import Sandbox, Status
 SHOWN = 500
 MOST_SHOWN = 10_000
 MOST_CHOICES = 200
+RECENT = 3
+RECENT_LOOKED_AT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,10 @@ def choices(project: Project) -> list[Choice]:
     disks = Disk.objects.filter(project=project).order_by("name", "created_at")
     running = Sandbox.objects.filter(Q(project=project) & Q(status=Status.RUNNING))
     return [
-        *(Choice(PlaceKind.DISK, disk.pk, str(disk), "/") for disk in disks[:MOST_CHOICES]),
+        *(
+            Choice(PlaceKind.DISK, disk.pk, disk.name or str(disk.pk)[:8], "/")
+            for disk in disks[:MOST_CHOICES]
+        ),
         *(
             Choice(PlaceKind.SANDBOX, sandbox.pk, str(sandbox), "/workspace")
             for sandbox in running.order_by("-created_at")[:MOST_CHOICES]
@@ -192,3 +197,26 @@ def first_pair(found: list[Choice]) -> tuple[str, str]:
     sandboxes = [choice.spec for choice in found if choice.kind == PlaceKind.SANDBOX]
     left, right = disks[:1] or sandboxes[1:2], sandboxes[:1] or disks[1:2]
     return (left or [""])[0], (right or [""])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A folder that something was copied to."""
+
+    kind: str
+    id: uuid.UUID
+    name: str
+    folder: str
+
+
+def recent_targets(project: Project, among: list[Choice]) -> list[Target]:
+    """Return where the last transfers went, each once. Reads the database."""
+    names = {(choice.kind, choice.id): choice.name for choice in among}
+    last = Transfer.objects.filter(project=project).order_by("-created_at", "id")
+    rows = last.values_list("target", "target_id", "target_folder")[:RECENT_LOOKED_AT]
+    found = {
+        Target(kind, place_id, names[kind, place_id], folder): None
+        for kind, place_id, folder in rows
+        if (kind, place_id) in names
+    }
+    return list(found)[:RECENT]

@@ -14,6 +14,7 @@ from disks import collisions, jobs, places
 from disks.collisions import Collisions
 from disks.jobs import Wish
 from disks.models import OnConflict, Transfer
+from disks.models import Place as PlaceKind
 from disks.places.base import Place
 from disks.views import sides
 from disks.views.job_rows import JobRow, rows_of, summary_of
@@ -172,6 +173,25 @@ def _in_the_way(found: Collisions) -> str:
     least = "at least " if found.more else ""
     verb = "is" if found.files + found.folders == 1 else "are"
     return f"{least}{names} of the same name {verb} there already"
+
+
+@require_safe
+@page()
+async def dialog(request: PageRequest) -> HttpResponse:
+    """Ask where what is chosen in the file browser is to go: to a place of the other kind."""
+    source = request.GET.get("source", "")
+    place, _ = await _find(request, source, Right.WORK)
+    wants = PlaceKind.DISK if place.kind == PlaceKind.SANDBOX else PlaceKind.SANDBOX
+    found = await database.read(sides.choices, request.member.project)
+    choices = [choice for choice in found if choice.kind == wants]
+    context = {
+        "source": source,
+        "source_kind": place.kind,
+        "wants": wants,
+        "choices": choices,
+        "recent": await database.read(sides.recent_targets, request.member.project, choices),
+    }
+    return await render(request, "disks/parts/transfer_dialog.html", context)
 
 
 # --- One transfer ---------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -320,7 +319,7 @@ async def test_a_cancelled_one_leaves_no_part_of_a_file(
     transfer = await jobs.create(project, wish(disk_place, place, "in"), by="mara")
     job = jobs._jobs[transfer.pk]
     async with asyncio.timeout(END_SECONDS):
-        while job.progress.bytes_done < 1_000_000:
+        while job.progress.bytes_done < 1_000_000:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     assert await jobs.cancel(transfer)
@@ -383,7 +382,7 @@ async def test_a_sandbox_that_ends_midway_says_why(
     transfer = await jobs.create(project, wish(disk_place, place, "in"), by="mara")
     job = jobs._jobs[transfer.pk]
     async with asyncio.timeout(END_SECONDS):
-        while not job.progress.files_done:
+        while not job.progress.files_done:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     await lifecycle.kill(place.sandbox, reason=Reason.KILLED, by="nils")
