@@ -30,7 +30,7 @@ class Disk(models.Model):
         indexes = (models.Index(fields=("project", "created_at", "id"), name="disk_page"),)
 
     def __str__(self) -> str:
-        return self.name or str(self.id)
+        return self.name or str(self.id)[:8]
 
 
 class Blob(models.Model):

@@ -38,7 +38,7 @@ def make_first(password: str, token: str) -> Credentials | None:
         admin = users.create_superuser(ADMIN, password=password)
         project = Project.objects.first() or Project.objects.create(name=PROJECT)
         add_member(project, admin, Role.OWNER)
-        token = create_key(project, "made at the first start", token or None)[1]
+        token = create_key(project, "first key", token or None)[1]
     return Credentials(ADMIN, password, token)
 
 
