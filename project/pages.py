@@ -21,7 +21,7 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from project import activity, database, policy, request_id
+from project import activity, database, events, policy, request_id
 from project.errors import Forbidden, NotFound, Refused
 from project.models import Project
 from project.policy import Member, Right
@@ -244,3 +244,4 @@ async def note(
         address=activity.address_of(request),
         **more,
     )
+    await events.changed(request.member.project.pk, "activity")
