@@ -54,10 +54,14 @@ function rowFor(item) {
   return row;
 }
 
-function headline({ active, files, finished, failed, paused }) {
-  if (active || paused) return `${paused ? "Paused:" : "Uploading"} ${Math.min(finished + failed + (paused ? 0 : 1), files)} of ${files}`;
-  const done = `${plural(finished, "file")} uploaded`;
-  return failed ? `${done}, ${failed} failed` : done;
+function headline({ active, files, done, skipped, failed, paused }) {
+  const over = done + skipped + failed;
+  if (paused) return `Paused: ${over} of ${files}`;
+  if (active) return `Uploading ${Math.min(over + 1, files)} of ${files}`;
+  const words = [`${plural(done, "file")} uploaded`];
+  if (skipped) words.push(`${skipped} skipped`);
+  if (failed) words.push(`${failed} failed`);
+  return words.join(", ");
 }
 
 function write(element, text) {
