@@ -88,7 +88,7 @@ search?.addEventListener("input", () => {
 const menu = document.getElementById("row-menu");
 let row = null;
 
-function openMenu(button) {
+function giveMenu(button) {
   row = button.closest("tr");
   const address = `/sandboxes/${row.dataset.id}/`;
   for (const item of menu.querySelectorAll("[data-for]")) {
@@ -96,10 +96,9 @@ function openMenu(button) {
   }
   for (const item of menu.querySelectorAll("[data-to]")) item.href = address + item.dataset.to;
   menu.querySelector("[data-like]").href = `/sandboxes/new/?like=${row.dataset.id}`;
-  // The one button of the many that has the menu now; menus.js puts it there.
+  // Of the many buttons this one has the menu now: the browser opens it, menus.js puts it there.
   document.querySelector('[popovertarget="row-menu"]')?.removeAttribute("popovertarget");
   button.setAttribute("popovertarget", "row-menu");
-  menu.togglePopover();
 }
 
 async function act(item) {
@@ -121,20 +120,13 @@ async function act(item) {
 
 list.addEventListener("click", (event) => {
   const button = event.target.closest("[data-more]");
-  // With a popovertarget of its own the browser has opened it.
-  if (button && !button.hasAttribute("popovertarget")) openMenu(button);
+  if (button) giveMenu(button);
 });
 menu?.addEventListener("click", (event) => {
   const item = event.target.closest("[data-does], [data-copies-id]");
   if (!item || !row) return;
   if (item.dataset.does) act(item);
   else copy(row.dataset.id, "Id copied");
-});
-menu?.addEventListener("toggle", (event) => {
-  if (event.newState !== "closed") return;
-  // The next press may be on another row, or on this one in another state.
-  const button = document.querySelector('[popovertarget="row-menu"]');
-  setTimeout(() => button?.removeAttribute("popovertarget"));
 });
 
 document.addEventListener("keydown", (event) => {
