@@ -114,7 +114,7 @@ class JobRow:
             return ""
         rate = transfer.bytes_done / self.seconds
         left = (transfer.bytes_total - transfer.bytes_done) / rate
-        return f"{words.size(rate)}/s · {words.duration(max(1, round(left)))} left"
+        return f"{words.size(rate)}/s · {_about(left)} left"
 
     @property
     def took(self) -> str:
@@ -139,6 +139,12 @@ class JobRow:
     def problems_left_out(self) -> int:
         transfer = self.transfer
         return max(0, transfer.files_skipped + transfer.files_failed - len(transfer.problems))
+
+
+def _about(seconds: float) -> str:
+    """Write a time nobody knows exactly."""
+    whole = max(1, round(seconds))
+    return f"{whole} s" if whole < words.MINUTE else words.duration(whole)
 
 
 def rows_of(project: Project) -> list[JobRow]:

@@ -57,6 +57,7 @@ async function showFolders(dialog) {
 function item(name, path) {
   const button = document.createElement("button");
   button.type = "button";
+  button.className = "row";
   button.dataset.path = path;
   const icon = document.querySelector("#goes-to svg").cloneNode(true);
   const use = icon.querySelector("use");

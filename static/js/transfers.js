@@ -22,10 +22,18 @@ export async function start(url, { source, target, names, moves = false }) {
     data.set("on_conflict", policy);
     answer = await send(url, { data });
   }
-  say(answer.message);
+  announce(answer.message);
   mine.set(answer.id, new URL(`../${answer.id}/`, new URL(url, location.href)));
   document.body.dispatchEvent(new CustomEvent("transfer-changed", { detail: { id: answer.id } }));
   return answer.id;
+}
+
+// Where the list of transfers is on the page it shows all this; then only readers aloud are told.
+function announce(text, { failed = false } = {}) {
+  const aloud = document.getElementById("jobs-aloud");
+  if (aloud) aloud.textContent = text;
+  else if (failed) complain(text);
+  else say(text);
 }
 
 function ask(error) {
@@ -54,8 +62,7 @@ async function tell(id) {
     return;
   }
   if (!job.is_finished || !mine.delete(id)) return;
-  if (job.status === "failed") complain(job.result);
-  else say(job.result);
+  announce(job.result, { failed: job.status === "failed" });
 }
 
 document.body.addEventListener("transfer-changed", (event) => tell(event.detail?.id));
