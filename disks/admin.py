@@ -11,8 +11,8 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from disks import sweep
-from disks.models import Artifact, Blob, Disk, Transfer, TrashedArtifact, Upload
+from disks import jobs, sweep, trash
+from disks.models import Artifact, Blob, Disk, OnConflict, Transfer, TrashedArtifact, Upload
 from project import database, events, words
 from project.admin.base import ReadOnly, asks, count_of, link, run
 from project.errors import Conflict
@@ -96,10 +96,10 @@ class DiskAdmin(ReadOnly):
     )
     def purge_trash(self, request: HttpRequest, queryset: QuerySet[Disk]) -> None:
         async def purge(disk: Disk) -> None:
-            await database.write(TrashedArtifact.objects.filter(disk=disk).delete)
+            await database.write(trash.empty, disk)
             await events.changed(disk.project_id, "disk", disk.pk)
 
-        self.act(request, queryset, "trash.purge", purge, "Purged the trash of")
+        self.act(request, queryset, "file.purge", purge, "Purged the trash of")
 
 
 @admin.register(Artifact)
@@ -112,18 +112,28 @@ class ArtifactAdmin(OfADisk):
 class TrashedArtifactAdmin(OfADisk):
     list_display = ("filename", "path", "disk", "size", "deleted_by", "deleted_at")
     search_fields = ("path", "filename", "=disk__id", "disk__name", "deleted_by")
-    actions = ("purge",)
+    actions = ("restore", "purge")
 
     def has_purge_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("disks.delete_trashedartifact")
+
+    @admin.action(description="Restore; where the name is taken, keep both", permissions=["purge"])
+    def restore(self, request: HttpRequest, queryset: QuerySet[TrashedArtifact]) -> None:
+        async def restore(file: TrashedArtifact) -> None:
+            await database.write(trash.restore, file.disk, [file.pk], OnConflict.RENAME)
+            await events.changed(file.disk.project_id, "disk", file.disk_id)
+
+        rows = queryset.select_related("disk")
+        self.act(request, rows, "file.restore", restore, "Restored")
 
     @admin.action(description="Purge the selected files…", permissions=["purge"])
     @asks("Purge deleted files?", "They cannot be restored any more.", "Purge")
     def purge(self, request: HttpRequest, queryset: QuerySet[TrashedArtifact]) -> None:
         async def purge(file: TrashedArtifact) -> None:
-            await database.write(TrashedArtifact.objects.filter(pk=file.pk).delete)
+            await database.write(trash.purge, file.disk, [file.pk])
+            await events.changed(file.disk.project_id, "disk", file.disk_id)
 
-        self.act(request, queryset.select_related("disk"), "trash.purge", purge, "Purged")
+        self.act(request, queryset.select_related("disk"), "file.purge", purge, "Purged")
 
 
 @admin.register(Blob)
@@ -145,7 +155,9 @@ class BlobAdmin(ReadOnly):
     @admin.action(description="Sweep now (all that nothing points to)", permissions=["sweep"])
     def sweep(self, request: HttpRequest, queryset: QuerySet[Blob]) -> HttpResponse | None:
         gone = run(sweep.sweep)
-        messages.success(request, f"Swept {gone} blobs that nothing had pointed to for a day.")
+        swept = words.plural(gone, "blob")
+        self.note(request, "blob.sweep", swept)
+        messages.success(request, f"Swept {swept} that nothing had pointed to for long.")
         return None
 
 
@@ -191,8 +203,6 @@ class TransferAdmin(ReadOnly):
     @admin.action(description="Cancel the selected transfers…", permissions=["cancel"])
     @asks("Cancel transfers?", "What was copied already stays where it is.", "Cancel them")
     def cancel(self, request: HttpRequest, queryset: QuerySet[Transfer]) -> None:
-        from disks import jobs
-
         async def cancel(transfer: Transfer) -> None:
             if not await jobs.cancel(transfer):
                 raise Conflict(f"it is {transfer.get_status_display()} already")

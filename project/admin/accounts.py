@@ -89,6 +89,7 @@ class ProjectAdmin(Recorded):
 
 @admin.register(Membership)
 class MembershipAdmin(Recorded):
+    noun = "member"
     list_display = ("user", "project", "role", "created_at")
     list_filter = ("role", "project")
     list_select_related = ("user", "project")
@@ -99,6 +100,7 @@ class MembershipAdmin(Recorded):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(Recorded):
+    noun = "key"
     list_display = (
         "name",
         "prefix",

@@ -42,6 +42,9 @@ def run[**P, T](work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwar
 class Recorded(admin.ModelAdmin):
     """Writes what is changed here to the activity as well as to Django's own log."""
 
+    # What the activity calls a row, if not by its model's name.
+    noun = ""
+
     def project_of(self, row: Any) -> uuid.UUID | None:
         """Return the project that a row belongs to, if any."""
         return getattr(row, "project_id", None)
@@ -59,17 +62,28 @@ class Recorded(admin.ModelAdmin):
             detail=problem,
         )
 
+    def note(self, request: HttpRequest, verb: str, detail: str) -> None:
+        """Record what is about no single row."""
+        activity.record(
+            None,
+            verb,
+            actor=request.user.get_username(),
+            door=activity.Door.ADMIN,
+            address=activity.address_of(request),
+            detail=detail,
+        )
+
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        self.record(request, f"{self.opts.model_name}.create", obj)
+        self.record(request, f"{self.noun or self.opts.model_name}.create", obj)
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        self.record(request, f"{self.opts.model_name}.change", obj)
+        self.record(request, f"{self.noun or self.opts.model_name}.change", obj)
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         for row in queryset:
-            self.record(request, f"{self.opts.model_name}.delete", row)
+            self.record(request, f"{self.noun or self.opts.model_name}.delete", row)
         return super().log_deletions(request, queryset)
 
     def act(

@@ -166,7 +166,7 @@ def _require_no_problem(what: str, problems: list[str]) -> None:
 
 
 async def _note_repair(request: StaffRequest, orphan: orphans.Orphan, problem: str = "") -> None:
-    verb = "sandbox.end_lost" if orphan.kind == orphans.Kind.ROW else "box.remove"
+    verb = "sandbox.end" if orphan.kind == orphans.Kind.ROW else "box.remove"
     await _note(request, orphan.project_id, verb, orphan.key, orphan.name, problem)
 
 

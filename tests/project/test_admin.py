@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.conf import settings
+from django.conf import settings as product
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
@@ -30,7 +30,7 @@ OURS = [
     if model.__name__ not in NOT_SHOWN
 ]
 MANY = 500
-CSS = Path(settings.BASE_DIR) / "static" / "css"
+CSS = Path(product.BASE_DIR) / "static" / "css"
 
 
 def new_sandbox(project: Project, **changes: Any) -> Sandbox:
@@ -40,7 +40,7 @@ def new_sandbox(project: Project, **changes: Any) -> Sandbox:
 
 @pytest.fixture
 def sandbox(project: Project) -> Sandbox:
-    sandbox = new_sandbox(project, environment={"TOKEN": "swordfish"})
+    sandbox = new_sandbox(project, name="Otter", environment={"TOKEN": "swordfish"})
     sandbox.save()
     return sandbox
 
@@ -188,7 +188,7 @@ def test_what_an_action_is_refused_is_said_and_recorded(
     admin_client: Client, sandbox: Sandbox
 ) -> None:
     page = act(admin_client, Sandbox, "extend", sandbox).content.decode()
-    assert f"{sandbox}: " in page
+    assert "Otter: " in page
     assert "Extended" not in page
     assert Activity.objects.get(verb="sandbox.extend").outcome == "refused"
 
@@ -244,3 +244,57 @@ def test_the_admin_has_the_products_colours() -> None:
     shared = ours.keys() & theirs.keys()
     assert len(shared) > 20
     assert {name: theirs[name] for name in shared} == {name: ours[name] for name in shared}
+
+
+# --- Files -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trashed(project: Project) -> TrashedArtifact:
+    disk = Disk.objects.create(project=project, name="reports")
+    blob = Blob.objects.create(project=project, sha256="0" * 64, size=1, status="ready")
+    when = blob.created_at
+    file = {"path": "/", "filename": "a.txt", "mime": "text/plain", "blob": blob}
+    dates = {"created_at": when, "updated_at": when}
+    return TrashedArtifact.objects.create(disk=disk, deletion=disk.pk, **file, **dates)
+
+
+def test_a_deleted_file_is_restored(admin_client: Client, trashed: TrashedArtifact) -> None:
+    page = act(admin_client, TrashedArtifact, "restore", trashed)
+    assert "Restored: /a.txt." in page.content.decode()
+    assert Artifact.objects.get().filename == "a.txt"
+    assert not TrashedArtifact.objects.exists()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_trash_is_purged_after_a_question(
+    admin_client: Client, trashed: TrashedArtifact, whole: bool
+) -> None:
+    asked = (Disk, "purge_trash", trashed.disk) if whole else (TrashedArtifact, "purge", trashed)
+    act(admin_client, *asked)
+    assert TrashedArtifact.objects.exists()
+    act(admin_client, *asked, confirmed="yes")
+    assert not TrashedArtifact.objects.exists()
+    assert Activity.objects.get(verb="file.purge").door == "admin"
+
+
+def test_a_transfer_is_cancelled_once(admin_client: Client, project: Project) -> None:
+    ends = {"source_id": project.pk, "source_folder": "/", "target_folder": "/"}
+    transfer = Transfer.objects.create(
+        project=project, source="disk", target="disk", target_id=project.pk, **ends
+    )
+    act(admin_client, Transfer, "cancel", transfer, confirmed="yes")
+    transfer.refresh_from_db()
+    assert transfer.status == "cancelled"
+    again = act(admin_client, Transfer, "cancel", transfer, confirmed="yes")
+    assert "already" in again.content.decode()
+
+
+def test_bytes_that_nothing_points_to_are_swept_at_once(
+    admin_client: Client, project: Project, settings: Any
+) -> None:
+    settings.BLOB_GRACE_SECONDS = 0
+    blob = Blob.objects.create(project=project, sha256="1" * 64, size=1)
+    page = act(admin_client, Blob, "sweep", blob)
+    assert "Swept 1 blob " in page.content.decode()
+    assert not Blob.objects.exists()
