@@ -47,6 +47,9 @@ WORDS = {
     "sandbox.kill": "killed sandbox",
     "sandbox.pause": "paused sandbox",
     "sandbox.resume": "resumed sandbox",
+    "transfer.cancel": "cancelled transfer",
+    "transfer.finish": "finished transfer",
+    "transfer.start": "began transfer",
 }
 AREAS = {
     "sandbox": "Sandboxes",
