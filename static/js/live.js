@@ -6,6 +6,7 @@
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const OFFLINE_AFTER_MS = 30_000;
+const LOOK_EVERY_MS = 5_000;
 const RELOAD_AT_MOST_EVERY_MS = 60_000;
 const NOT_YOURS = 4003;
 
@@ -95,7 +96,14 @@ function open() {
   });
 }
 
+// A cut network does not close a socket at once.
+function look() {
+  if (socket.readyState === WebSocket.OPEN && navigator.onLine) noteThere();
+  else noteMissing();
+}
+
 function openNow() {
+  look();
   if (socket.readyState < WebSocket.CLOSING) return;
   clearTimeout(next);
   wait = FIRST_WAIT_MS;
@@ -104,6 +112,11 @@ function openNow() {
 
 if (project) {
   open();
-  addEventListener("online", () => tell("resync"));
+  setInterval(look, LOOK_EVERY_MS);
+  addEventListener("offline", look);
+  addEventListener("online", () => {
+    look();
+    tell("resync");
+  });
   document.getElementById("offline")?.querySelector("button").addEventListener("click", openNow);
 }
