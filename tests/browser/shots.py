@@ -35,6 +35,9 @@ SHOTS = (
     Shot("home", "/"),
     Shot("not-found", "/nothing/here/"),
     Shot("admin", "/admin/"),
+    Shot("admin-list", "/admin/sandboxes/sandbox/"),
+    Shot("admin-overview", "/admin/overview/"),
+    Shot("admin-doctor", "/admin/doctor/"),
 )
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {**chromium.DESK, "color_scheme": "light"},

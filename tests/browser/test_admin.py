@@ -19,7 +19,8 @@ from tests.engine.boxes import SLEEP
 from tests.sandboxes.conftest import Box, make_box
 from tests.server import Server
 
-pytestmark = [pytest.mark.docker, pytest.mark.browser]
+# Several looks of ten seconds each, or an examination.
+pytestmark = [pytest.mark.docker, pytest.mark.browser, pytest.mark.timeout(150)]
 
 # A part looks again every ten seconds.
 PATIENCE = 20_000
