@@ -17,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED
 
 from zipstream import ZipStream
 
-from disks import entries, media
+from disks import entries
 from disks.entries import Entry
 from disks.places.base import Place
 from project.errors import NotFound, Refused
@@ -27,49 +27,8 @@ MOST = 20_000
 THREADS = 4
 # A quick compression: the network is seldom slower.
 LEVEL = 1
-# These are compressed already.
-PACKED = frozenset(
-    [
-        "zip",
-        "gz",
-        "tgz",
-        "bz2",
-        "xz",
-        "zst",
-        "7z",
-        "rar",
-        "jar",
-        "whl",
-        "png",
-        "jpg",
-        "jpeg",
-        "gif",
-        "webp",
-        "avif",
-        "heic",
-        "mp3",
-        "m4a",
-        "ogg",
-        "opus",
-        "flac",
-        "mp4",
-        "m4v",
-        "mov",
-        "webm",
-        "mkv",
-        "avi",
-        "woff",
-        "woff2",
-        "pdf",
-        "docx",
-        "xlsx",
-        "pptx",
-        "odt",
-        "ods",
-        "epub",
-        "parquet",
-    ]
-)
+# What is worth the time; most other files are compressed already.
+PACKED = ("text/", "application/json", "application/x-ndjson", "application/xml", "image/svg")
 LEFT_OUT = "LEFT OUT.txt"
 # What Windows takes for a drive, a folder, or nothing at all.
 UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*]')
@@ -170,7 +129,7 @@ async def _packed(
             _Fetched(source, asyncio.get_running_loop()),
             member.name,
             size=now.size,
-            compress_type=_compression(member.name),
+            compress_type=_compression(entry),
         )
         async for chunk in _drawn(iter(archive.file())):
             yield chunk
@@ -180,8 +139,9 @@ def _why(entry: Entry) -> str:
     return f"a link to {entries.shown(entry.target)}" if entry.kind == "link" else "no regular file"
 
 
-def _compression(name: str) -> int:
-    return ZIP_STORED if media.ending_of(name) in PACKED else ZIP_DEFLATED
+def _compression(entry: Entry) -> int:
+    mime = entry.mime or entries.guessed_mime(entry.name)
+    return ZIP_DEFLATED if mime.startswith(PACKED) else ZIP_STORED
 
 
 async def _drawn(chunks: Iterator[bytes]) -> AsyncGenerator[bytes]:

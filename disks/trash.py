@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from disks import entries, tree
+from disks import changes, entries, tree
 from disks.artifacts import FOLDER, below, holding
 from disks.models import Artifact, Blob, Disk, OnConflict, TrashedArtifact
 from project import database
@@ -78,7 +78,7 @@ def put(disk_id: uuid.UUID, paths: Sequence[str], by: str, empty: Blob) -> uuid.
             else:
                 rows = rows.filter(pk=source.pk)
             _trash(rows, deletion, by)
-        tree.keep_parents(disk_id, map(entries.clean, paths), empty)
+        changes.keep_parents(disk_id, map(entries.clean, paths), empty)
 
     holding(disk_id, step)
     return deletion
@@ -154,7 +154,7 @@ def _put_back(disk_id: uuid.UUID, row: TrashedArtifact, on_conflict: OnConflict 
         return False
     folder, name = tree.split(target)
     Artifact.objects.filter(disk_id=disk_id, path=folder, filename=name).delete()
-    tree.hold_blobs({row.blob_id})
+    changes.hold_blobs({row.blob_id})
     Artifact.objects.create(**{**_facts_of(row), "path": folder, "filename": name})
     return True
 
@@ -163,7 +163,7 @@ def _put_folder_back(disk_id: uuid.UUID, row: TrashedArtifact) -> bool:
     if tree.find_file(disk_id, _path(row)) is not None:
         raise entries.taken(_path(row), "a file")
     if not Artifact.objects.filter(disk_id=disk_id, path=row.path, filename=FOLDER).exists():
-        tree.hold_blobs({row.blob_id})
+        changes.hold_blobs({row.blob_id})
         Artifact.objects.create(**_facts_of(row))
     return True
 

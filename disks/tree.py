@@ -1,28 +1,24 @@
-"""Files and folders of a disk as a tree: look, put, move, copy. Plain functions on the database.
+"""Files and folders of a disk as a tree: what is there, and which names are free.
 
-Each change is one transaction that holds the disk. Paths are as in disks/entries.py.
+Plain functions that read the database. Paths are as in disks/entries.py.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Count, F, Max, Q, QuerySet, Value
-from django.db.models.functions import Concat, Lower, Substr
-from django.utils import timezone
+from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models.functions import Lower
 
-from disks import artifacts, entries, paths
-from disks.artifacts import FOLDER, below, etag_of, holding
+from disks import entries, paths
+from disks.artifacts import FOLDER, below, etag_of
 from disks.entries import Entry, Listing
-from disks.models import Artifact, Blob, OnConflict
-from project.errors import Conflict, Failed, Invalid, NotFound
+from disks.models import Artifact, OnConflict
+from project.errors import Conflict, Invalid, NotFound
 
-# Rows of folders say what they are.
-FOLDER_MIME = "inode/directory"
 BATCH = 500
 # What one move or copy takes at the most.
 MOST = entries.WALK_MOST
@@ -239,83 +235,6 @@ def target_of(
     raise entries.taken(to, "a folder" if folder else "a file")
 
 
-# Changes. Each is called inside `holding`.
-
-
-def put(
-    disk_id: uuid.UUID,
-    path: str,
-    mime: str,
-    blob: Blob,
-    on_conflict: OnConflict | None,
-    expected_etag: str | None,
-    also: Callable[[Entry | None], None] | None = None,
-) -> Entry | None:
-    """Make a stored blob a file, and do something `also`. None: it was skipped."""
-
-    def step() -> Entry | None:
-        entry = put_held(disk_id, path, mime, blob, on_conflict, expected_etag)
-        if also is not None:
-            also(entry)
-        return entry
-
-    return holding(disk_id, step)
-
-
-def put_held(
-    disk_id: uuid.UUID,
-    path: str,
-    mime: str,
-    blob: Blob,
-    on_conflict: OnConflict | None,
-    expected_etag: str | None,
-) -> Entry | None:
-    if expected_etag is not None:
-        old = find_file(disk_id, path)
-        if (etag_of(old) if old else "") != expected_etag:
-            raise _not_expected(path, expected_etag)
-        on_conflict = OnConflict.REPLACE
-    target = target_of(disk_id, path, on_conflict, is_folder_too=False)
-    if target is None:
-        return None
-    folder, name = split(target)
-    return file_entry(artifacts.point(disk_id, folder, name, mime=mime, blob=blob))
-
-
-def _not_expected(path: str, expected_etag: str) -> Conflict:
-    if not expected_etag:
-        return entries.taken(path, "a file")
-    return Conflict(f"{entries.name_of(path)} has changed since it was opened", tag="changed")
-
-
-def mkdir(disk_id: uuid.UUID, path: str, empty: Blob, *, exist_ok: bool) -> Entry:
-    def step() -> None:
-        if find_file(disk_id, path) is not None:
-            raise entries.taken(path, "a file")
-        check_way(disk_id, path)
-        if is_folder(disk_id, path):
-            if not exist_ok:
-                raise entries.taken(path, "a folder")
-            return
-        mark_folder(disk_id, path, empty)
-
-    holding(disk_id, step)
-    return stat(disk_id, f"{path}/")
-
-
-def mark_folder(disk_id: uuid.UUID, path: str, empty: Blob) -> None:
-    """Give a folder a row of its own."""
-    if path != "/":
-        artifacts.point(disk_id, inside(path), FOLDER, mime=FOLDER_MIME, blob=empty)
-
-
-def keep_parents(disk_id: uuid.UUID, removed: Iterable[str], empty: Blob) -> None:
-    """Keep the folders that things were taken out of, where nothing is left in them."""
-    for parent in {entries.parent_of(path) for path in removed}:
-        if not is_folder(disk_id, parent):
-            mark_folder(disk_id, parent, empty)
-
-
 def resolve(disk_id: uuid.UUID, path: str) -> Artifact | str:
     """Return the file at a path, or the path itself if it is a folder. Raises NotFound."""
     entry = stat(disk_id, path)
@@ -324,186 +243,3 @@ def resolve(disk_id: uuid.UUID, path: str) -> Artifact | str:
     artifact = find_file(disk_id, entry.path)
     assert artifact is not None
     return artifact
-
-
-def move(
-    disk_id: uuid.UUID, path: str, to: str, on_conflict: OnConflict | None, empty: Blob
-) -> str | None:
-    """Move a file or folder; return where it is now, None if it was skipped."""
-
-    def step() -> str | None:
-        source = resolve(disk_id, path)
-        clean = entries.clean(path)
-        entries.check_apart(clean, to)
-        target = target_of(disk_id, to, on_conflict, is_folder_too=isinstance(source, str))
-        if target is None:
-            return None
-        if isinstance(source, str):
-            _move_folder(disk_id, source, target, on_conflict)
-        else:
-            _clear_file(disk_id, target)
-            source.path, source.filename = split(target)
-            source.save(update_fields=["path", "filename"])
-        keep_parents(disk_id, [clean], empty)
-        return target
-
-    return holding(disk_id, step)
-
-
-def _clear_file(disk_id: uuid.UUID, path: str) -> None:
-    folder, name = split(path)
-    rows_of(disk_id).filter(path=folder, filename=name).delete()
-
-
-def _move_folder(disk_id: uuid.UUID, path: str, to: str, on_conflict: OnConflict | None) -> None:
-    source, target = inside(path), inside(to)
-    rows = Artifact.objects.filter(below(source), disk_id=disk_id)
-    _check_depth(rows, source, target)
-    if is_folder(disk_id, to):
-        _clear_way(disk_id, source, target, on_conflict)
-    kept = _overlaps(disk_id, source, target)
-    rows.exclude(pk__in=kept).update(path=Concat(Value(target), Substr("path", len(source) + 1)))
-
-
-def _check_depth(rows: QuerySet[Artifact], source: str, target: str) -> None:
-    """Raise Invalid if a path would get too long, and Unprocessable if there are too many rows."""
-    if rows.count() > MOST:
-        raise entries.too_many(MOST)
-    for path in rows.order_by().values_list("path", flat=True).distinct():
-        paths.folder_of(target + path[len(source) :])
-
-
-def _overlaps(disk_id: uuid.UUID, source: str, target: str) -> list[uuid.UUID]:
-    """Return the rows below the source that have a counterpart below the target."""
-    there = set(
-        Artifact.objects.filter(below(target), disk_id=disk_id).values_list("path", "filename")
-    )
-    if not there:
-        return []
-    rows = Artifact.objects.filter(below(source), disk_id=disk_id)
-    return [
-        pk
-        for pk, path, filename in rows.values_list("pk", "path", "filename")
-        if (target + path[len(source) :], filename) in there
-    ]
-
-
-def _clear_way(
-    disk_id: uuid.UUID, source: str, target: str, on_conflict: OnConflict | None
-) -> None:
-    """Make room below the target for what comes from the source. Raises Conflict if it cannot."""
-    _check_kinds(disk_id, source, target)
-    if on_conflict == OnConflict.SKIP:
-        # Files that stay keep their folder; its row goes, as the target has one too.
-        doubled = Artifact.objects.filter(
-            pk__in=_overlaps(disk_id, source, target), filename=FOLDER
-        )
-        doubled.delete()
-        return
-    for batch in _batches(_overlaps(disk_id, source, target)):
-        for row in Artifact.objects.filter(pk__in=batch):
-            counterpart = target + row.path[len(source) :]
-            Artifact.objects.filter(
-                disk_id=disk_id, path=counterpart, filename=row.filename
-            ).delete()
-
-
-def _check_kinds(disk_id: uuid.UUID, source: str, target: str) -> None:
-    """Raise Conflict where a file would meet a folder of its name."""
-    ours, theirs = _names_below(disk_id, source), _names_below(disk_id, target)
-    for files, folders in ((ours[0], theirs[1]), (theirs[0], ours[1])):
-        for name in files & folders:
-            raise entries.taken(target + name, "a file and a folder")
-
-
-def _names_below(disk_id: uuid.UUID, folder: str) -> tuple[set[str], set[str]]:
-    """Return the files and the folders below a folder, as paths from there."""
-    files: set[str] = set()
-    folders: set[str] = set()
-    rows = Artifact.objects.filter(below(folder), disk_id=disk_id)
-    for path, filename in rows.values_list("path", "filename").iterator(BATCH):
-        inner = path[len(folder) :]
-        if filename:
-            files.add(inner + filename)
-        while inner:
-            folders.add(inner.rstrip("/"))
-            inner = inner.rstrip("/").rpartition("/")[0]
-    return files, folders
-
-
-def copy(disk_id: uuid.UUID, path: str, to: str, on_conflict: OnConflict | None) -> str | None:
-    """Copy a file or folder; return where the copy is, None if it was skipped."""
-
-    def step() -> str | None:
-        source = resolve(disk_id, path)
-        entries.check_apart(entries.clean(path), to)
-        target = target_of(disk_id, to, on_conflict, is_folder_too=isinstance(source, str))
-        if target is None:
-            return None
-        if isinstance(source, str):
-            _copy_folder(disk_id, source, target, on_conflict)
-        else:
-            _clear_file(disk_id, target)
-            folder, name = split(target)
-            _insert_copies([(source, folder, name)])
-        return target
-
-    return holding(disk_id, step)
-
-
-def _copy_folder(disk_id: uuid.UUID, path: str, to: str, on_conflict: OnConflict | None) -> None:
-    source, target = inside(path), inside(to)
-    rows = Artifact.objects.filter(below(source), disk_id=disk_id)
-    _check_depth(rows, source, target)
-    _check_kinds(disk_id, source, target)
-    kept = set(_overlaps(disk_id, source, target))
-    if on_conflict != OnConflict.SKIP:
-        markers = rows.filter(filename=FOLDER).values_list("pk", flat=True)
-        kept &= set(markers)
-        _clear_files_in_way(disk_id, source, target)
-    wanted = list(rows.order_by("path", "filename").values_list("pk", flat=True))
-    for batch in _batches([pk for pk in wanted if pk not in kept]):
-        _insert_copies(
-            (row, target + row.path[len(source) :], row.filename)
-            for row in Artifact.objects.filter(pk__in=batch)
-        )
-
-
-def _clear_files_in_way(disk_id: uuid.UUID, source: str, target: str) -> None:
-    for batch in _batches(_overlaps(disk_id, source, target)):
-        for row in Artifact.objects.filter(pk__in=batch).exclude(filename=FOLDER):
-            counterpart = target + row.path[len(source) :]
-            Artifact.objects.filter(
-                disk_id=disk_id, path=counterpart, filename=row.filename
-            ).delete()
-
-
-def _insert_copies(copies: Iterable[tuple[Artifact, str, str]]) -> None:
-    now = timezone.now()
-    made = [
-        Artifact(
-            disk_id=row.disk_id,
-            path=folder,
-            filename=name,
-            meta=row.meta,
-            mime=row.mime,
-            blob_id=row.blob_id,
-            created_at=now,
-            updated_at=now,
-        )
-        for row, folder, name in copies
-    ]
-    hold_blobs({row.blob_id for row in made})
-    Artifact.objects.bulk_create(made, batch_size=BATCH)
-
-
-def hold_blobs(keys: set[uuid.UUID]) -> None:
-    """Keep the sweep from blobs that are about to be pointed to. Raises Failed if it was faster."""
-    held = Blob.objects.filter(pk__in=keys).exclude(status=Blob.Status.DOOMED)
-    if held.update(used_at=timezone.now()) != len(keys):
-        raise Failed("a file was deleted while it was being copied; try again")
-
-
-def _batches(keys: list[uuid.UUID]) -> Iterator[list[uuid.UUID]]:
-    for start in range(0, len(keys), BATCH):
-        yield keys[start : start + BATCH]

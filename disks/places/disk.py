@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from disks import artifacts, blobs, entries, trash, tree
+from disks import artifacts, blobs, carrying, changes, entries, trash, tree
 from disks.entries import Entry, Listing
 from disks.media import detect
 from disks.models import Artifact, Disk, OnConflict
@@ -121,25 +121,25 @@ class DiskPlace(Place):
         """Make a spool a file; in the same transaction do something `also`."""
         mime = detect(spool.head, entries.name_of(path), whole=spool.size == len(spool.head))
         blob = await blobs.store(self.project_id, spool)
-        put = partial(tree.put, self.id, path, mime, blob, on_conflict, expected_etag, also)
+        put = partial(changes.put, self.id, path, mime, blob, on_conflict, expected_etag, also)
         return await database.write(put)
 
     async def mkdir(self, path: str, *, exist_ok: bool = False) -> Entry:
         clean = entries.clean(path)
         tree.split(clean)
         empty = await blobs.empty(self.project_id)
-        make = partial(tree.mkdir, self.id, clean, empty, exist_ok=exist_ok)
+        make = partial(changes.mkdir, self.id, clean, empty, exist_ok=exist_ok)
         return await database.write(make)
 
     async def move(self, path: str, to: str, on_conflict: OnConflict | None = None) -> Entry | None:
         target = entries.clean(to)
         empty = await blobs.empty(self.project_id)
-        now = await database.write(tree.move, self.id, path, target, on_conflict, empty)
+        now = await database.write(carrying.move, self.id, path, target, on_conflict, empty)
         return None if now is None else await self.stat(now)
 
     async def copy(self, path: str, to: str, on_conflict: OnConflict | None = None) -> Entry | None:
         target = entries.clean(to)
-        now = await database.write(tree.copy, self.id, path, target, on_conflict)
+        now = await database.write(carrying.copy, self.id, path, target, on_conflict)
         return None if now is None else await self.stat(now)
 
     async def remove(self, paths: Sequence[str], by: str) -> str:

@@ -6,10 +6,13 @@ import asyncio
 import base64
 import hashlib
 import os
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +28,7 @@ from project.asgi import application
 from project.models import Activity, Project
 from sandboxes import lifecycle
 from tests.disks.test_files_endpoints import Browser, Files, person
+from tests.server import Server
 
 PIECE = {"Content-Type": "application/offset+octet-stream"}
 
@@ -486,3 +490,69 @@ async def test_the_server_says_what_it_can(on_disk: Tus) -> None:
         "checksum",
     }
     assert answer.headers["Tus-Max-Size"] == str(8 * 2**30)
+
+
+@pytest.mark.docker
+def test_an_upload_survives_the_death_of_its_server(tmp_path: Path) -> None:
+    data = os.urandom(20_000_000)
+    server = Server(tmp_path)
+    try:
+        server.start()
+        disk = server.request("POST", "/disk", json={}).json()["data"]["id"]
+        with signed_in(server) as client:
+            told = encoded(place="disk", place_id=disk, folder="/", filename="a.bin")
+            begun = client.post(
+                "/uploads/", headers={"Upload-Length": str(len(data)), "Upload-Metadata": told}
+            )
+            url = begun.headers["Location"]
+            patch(client, url, 0, data[:8_000_000])
+
+            def breaks_off() -> Iterator[bytes]:
+                yield data[8_000_000:12_000_000]
+                # Until the server has written it out; it is told nothing more.
+                wait_for(lambda: uploaded(tmp_path) >= 11_000_000)
+                server.kill()
+                yield b"never"
+
+            with pytest.raises(httpx.TransportError):
+                patch(client, url, 8_000_000, breaks_off())
+            server.start()
+            told_offset = int(client.head(url).headers["Upload-Offset"])
+            assert 11_000_000 <= told_offset <= 12_000_000
+            last = patch(client, url, told_offset, data[told_offset:])
+            assert last.headers["Upload-Path"] == "/a.bin"
+            assert client.get(f"/disks/{disk}/file-raw/a.bin").content == data
+    finally:
+        server.stop()
+
+
+def patch(client: httpx.Client, url: str, offset: int, data: Any) -> httpx.Response:
+    return client.patch(url, headers={**PIECE, "Upload-Offset": str(offset)}, content=data)
+
+
+def uploaded(data_folder: Path) -> int:
+    return sum(path.stat().st_size for path in (data_folder / "spool" / "uploads").iterdir())
+
+
+def wait_for(true: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextmanager
+def signed_in(server: Server) -> Iterator[httpx.Client]:
+    headers = {"Tus-Resumable": "1.0.0", "Accept": "application/json"}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=60) as client:
+        form = client.get("/login/", headers={"Accept": "text/html"}).text
+        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
+        assert found
+        said = {
+            "csrfmiddlewaretoken": found.group(1),
+            "username": "admin",
+            "password": "correct horse battery staple",
+        }
+        assert client.post("/login/", data=said).status_code == 302
+        client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
+        yield client
