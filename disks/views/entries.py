@@ -84,7 +84,7 @@ class Crumb:
 
 def crumbs_of(place: Place, folder: str) -> list[Crumb]:
     """Return the folders from the top to this one."""
-    crumbs = [Crumb(place.name if place.kind == "disk" else "/", "/", url_of(place, "/"))]
+    crumbs = [Crumb(place.name, "/", url_of(place, "/"))]
     path = "/"
     for name in folder.strip("/").split("/"):
         if name:
