@@ -3,6 +3,11 @@
 const GAP = 4;
 const ITEMS = '[role^="menuitem"]:not(:disabled)';
 
+// Those that can be seen: what makes no sense now is hidden.
+function itemsOf(menu) {
+  return [...menu.querySelectorAll(ITEMS)].filter((item) => item.checkVisibility());
+}
+
 function place(menu, button) {
   const box = button.getBoundingClientRect();
   const left = Math.min(box.left, innerWidth - menu.offsetWidth - 8);
@@ -21,7 +26,7 @@ document.addEventListener(
     button?.setAttribute("aria-expanded", String(event.newState === "open"));
     if (event.newState !== "open" || !button) return;
     place(menu, button);
-    menu.querySelector(ITEMS)?.focus();
+    itemsOf(menu)[0]?.focus();
   },
   true,
 );
@@ -29,7 +34,7 @@ document.addEventListener(
 document.addEventListener("keydown", (event) => {
   const menu = event.target.closest?.(".menu[popover]");
   if (!menu) return;
-  const items = [...menu.querySelectorAll(ITEMS)];
+  const items = itemsOf(menu);
   const here = items.indexOf(event.target);
   const to = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: items.length - 1 }[event.key];
   if (to === undefined) return;

@@ -71,6 +71,7 @@ async function isSure(ids) {
 }
 
 async function act(submitter) {
+  submitter.closest("[popover]")?.hidePopover();
   const only = submitter.name === "stop" ? submitter.value : "";
   const ids = only ? [only] : [...selected];
   const does = only ? "stop" : submitter.value;
