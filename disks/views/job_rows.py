@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
 from django.utils import timezone
 
 from disks import jobs
@@ -164,11 +164,8 @@ def _in_order(project: Project) -> QuerySet[Transfer]:
 
 def summary_of(project: Project) -> str:
     """Say how many transfers there are, by what they do."""
-    statuses = list(Transfer.objects.filter(project=project).values_list("status", flat=True))
-    running, waiting = statuses.count(Status.RUNNING), statuses.count(Status.WAITING)
-    counts = [
-        (running, "running"),
-        (waiting, "waiting"),
-        (len(statuses) - running - waiting, "finished"),
-    ]
+    rows = Transfer.objects.filter(project=project).order_by()
+    found = dict(rows.values_list("status").annotate(Count("pk")))
+    running, waiting = found.pop(Status.RUNNING, 0), found.pop(Status.WAITING, 0)
+    counts = [(running, "running"), (waiting, "waiting"), (sum(found.values()), "finished")]
     return ", ".join(f"{count:,} {word}" for count, word in counts if count)

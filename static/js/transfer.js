@@ -11,6 +11,7 @@ const SETTLE_MS = 300;
 const page = document.getElementById("transfer");
 const works = page?.dataset.works !== undefined;
 let dragging = null;
+let shiftIsDown = false;
 
 function side(key) {
   return document.getElementById(key);
@@ -115,7 +116,7 @@ async function swap() {
 // --- Copy and move
 
 function movesWanted(event) {
-  return document.getElementById("moves").checked || Boolean(event?.shiftKey);
+  return document.getElementById("moves").checked || shiftIsDown || Boolean(event?.shiftKey);
 }
 
 function showButtons() {
@@ -343,7 +344,7 @@ if (page) {
   page.addEventListener("submit", (event) => {
     event.preventDefault();
     const key = event.submitter?.dataset.way ?? event.target.id.replace("-form", "");
-    transfer(key, { rows: panel.chosen(side(key)), moves: movesWanted() || shiftIsDown });
+    transfer(key, { rows: panel.chosen(side(key)), moves: movesWanted() });
   });
   document.getElementById("moves").addEventListener("change", () => showVerb(movesWanted()));
   document.getElementById("jobs").addEventListener("click", openRight);
@@ -364,11 +365,13 @@ if (page) {
   }, LOOK_MS);
 }
 
-let shiftIsDown = false;
-for (const name of ["keydown", "keyup"]) {
-  addEventListener(name, (event) => {
-    if (!page || event.key !== "Shift") return;
-    shiftIsDown = name === "keydown";
-    showVerb(movesWanted() || shiftIsDown);
-  });
+function onShift(isDown) {
+  if (!page || shiftIsDown === isDown) return;
+  shiftIsDown = isDown;
+  showVerb(movesWanted());
 }
+
+for (const name of ["keydown", "keyup"]) {
+  addEventListener(name, (event) => onShift(event.shiftKey));
+}
+addEventListener("blur", () => onShift(false));
