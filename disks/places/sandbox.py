@@ -157,14 +157,15 @@ class SandboxPlace(Place):
         on_conflict: OnConflict | None = OnConflict.REPLACE,
         expected_etag: str | None = None,
     ) -> Entry | None:
-        target: str | None = self._path(path)
+        clean = self._path(path)
+        target: str | None = clean
         if expected_etag:
-            await self._check_unchanged(path, expected_etag)
+            await self._check_unchanged(clean, expected_etag)
             on_conflict = OnConflict.REPLACE
         elif expected_etag == "":
             on_conflict = None
         if on_conflict in (OnConflict.SKIP, OnConflict.RENAME):
-            target = await self._free(path, on_conflict)
+            target = await self._free(clean, on_conflict)
         if target is None:
             return None
         overwrite = on_conflict == OnConflict.REPLACE
