@@ -493,6 +493,7 @@ async def test_the_server_says_what_it_can(on_disk: Tus) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(180)
 def test_an_upload_survives_the_death_of_its_server(tmp_path: Path) -> None:
     data = os.urandom(20_000_000)
     server = Server(tmp_path)
