@@ -62,7 +62,7 @@ async def test_some_names_are_packed(place: Place) -> None:
 
 async def test_what_is_packed_already_is_stored(disk: Disk) -> None:
     tree = Tree(DiskPlace(disk))
-    await tree.put("a.png", b"x" * 10_000)
+    await tree.put("a.png", b"\x89PNG\r\n\x1a\n".ljust(10_000, b"x"))
     await tree.put("a.txt", b"x" * 10_000)
 
     made = await zipped(tree.place, "/")
