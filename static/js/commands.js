@@ -3,6 +3,8 @@
 import { complain } from "./toasts.js";
 import { Output } from "./output.js";
 
+const EVERY_MS = 30_000;
+
 const composer = document.getElementById("composer");
 const text = composer?.elements.command;
 
@@ -12,30 +14,52 @@ function mount() {
   for (const element of document.querySelectorAll("[data-output]:not([data-mounted])")) new Output(element);
 }
 
-async function show(address, { scrolls = false } = {}) {
-  const query = new URL(address, location.href).search;
+// Draws the rows anew as the address asks for them now. One look at a time: the last one, with
+// the newest address, always wins.
+let looking = null;
+let again = null;
+
+async function look() {
+  const query = location.search || "?";
   try {
-    await htmx.ajax("GET", `${location.pathname}${query || "?"}&part=runs`, { target: "#runs", swap: "outerMorph" });
+    await htmx.ajax("GET", `${location.pathname}${query}&part=runs`, { target: "#runs", swap: "outerMorph" });
   } catch (error) {
     complain(error);
   }
   mount();
-  if (scrolls) document.querySelector("tr[data-open]")?.scrollIntoView({ block: "nearest" });
 }
 
-function go(address, options) {
-  history.pushState({}, "", address);
-  return show(address, options);
+function show() {
+  if (!looking) {
+    looking = look().finally(() => {
+      looking = null;
+    });
+    return looking;
+  }
+  again ??= looking.then(() => {
+    again = null;
+    return show();
+  });
+  return again;
 }
+
+async function go(address) {
+  history.pushState({}, "", address);
+  await show();
+  document.querySelector("tr[data-open]")?.scrollIntoView({ block: "nearest" });
+}
+
+document.body.addEventListener("these-commands-changed", show);
+setInterval(() => document.hidden || show(), EVERY_MS);
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-opens-run]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  go(link.getAttribute("href"));
+  go(link.href);
 });
 
-addEventListener("popstate", () => show(location.href));
+addEventListener("popstate", show);
 document.addEventListener("htmx:after:swap", mount);
 mount();
 
@@ -47,7 +71,7 @@ document.addEventListener("sent", (event) => {
     text.value = "";
     fit();
   }
-  go(event.detail.url, { scrolls: true });
+  go(event.detail.url);
 });
 
 // --- The composer

@@ -153,7 +153,10 @@ export class Output {
   #hear(message) {
     this.tries = 0;
     if (message.t === "hello") this.#later(() => this.#begin(message));
-    else if (message.t === "exit") this.#later(() => this.#end(message));
+    else if (message.t === "exit") {
+      this.over = true;
+      this.#later(() => this.#end(message));
+    }
   }
 
   #take(data) {
@@ -180,7 +183,7 @@ export class Output {
     }
     for (const work of works) work();
     this.waiting = [];
-    if (this.socket.readyState === WebSocket.OPEN) {
+    if (!this.over && this.socket.readyState === WebSocket.OPEN) {
       this.socket.send(JSON.stringify({ t: "ack", pos: this.drawn }));
     }
   }
@@ -191,12 +194,11 @@ export class Output {
   }
 
   #end({ words, detail, duration }) {
-    this.over = true;
     delete this.element.dataset.socket;
     const said = [words, duration && `after ${duration}`, detail].filter(Boolean).join(" · ");
     const outcome = this.element.querySelector("[data-outcome]");
     outcome.firstChild.textContent = `${said} · `;
-    this.element.querySelector("[data-said]").textContent = `The command ended: ${said}`;
+    this.element.querySelector("[data-tells]").textContent = `The command ended: ${said}`;
     document.body.dispatchEvent(new CustomEvent("these-commands-changed"));
   }
 
