@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
-from disks.models import Disk, Transfer
+from disks.models import Disk, Transfer, Upload
 from project.keys import create_key
 from project.models import Project, Role
 from project.policy import add_member
@@ -87,6 +90,23 @@ class Things:
             "disks:transfer_start": {"source": disk, "target": box, "names": "a.txt"},
         }.get(route.name, {})
 
+    def headers_of(self, route: Route) -> dict[str, str]:
+        """Return the headers without which an address of uploads answers nobody."""
+        if not route.pattern.startswith("uploads/"):
+            return {}
+        told = {"place": "disk", "place_id": str(self.disk.pk), "folder": "/", "filename": "a.txt"}
+        pairs = (f"{key} {b64encode(value.encode()).decode()}" for key, value in told.items())
+        return {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": "1",
+            "Upload-Metadata": ",".join(pairs),
+        }
+
+    def names_ours(self, route: Route, method: str) -> bool:
+        """Does such a request name something of the project?"""
+        in_body = bool(self.form_of(route)) or route.name == "disks:uploads"
+        return route.has_object or (method == "POST" and in_body)
+
     def _value(self, name: str, fixed: dict[str, str]) -> object:
         if name == "place_id":
             return self.disk.pk if fixed.get("kind") == "disk" else self.sandbox.pk
@@ -112,7 +132,7 @@ def make_things(project: Project) -> Things:
         "command_id": Command.objects.create(sandbox=sandbox, command="true").pk,
         "transfer_id": _transfer(project, disk, sandbox).pk,
         "deletion": uuid.uuid4(),
-        "upload_id": uuid.uuid4(),
+        "upload_id": _upload(project, disk).pk,
         "path": "a.txt",
         "action": "delete",
     }
@@ -123,4 +143,11 @@ def _transfer(project: Project, disk: Disk, sandbox: Sandbox) -> Transfer:
     return Transfer.objects.create(
         project=project, source="disk", source_id=disk.pk, source_folder="/", target="sandbox",
         target_id=sandbox.pk, target_folder="/workspace", status="done",
+    )  # fmt: skip
+
+
+def _upload(project: Project, disk: Disk) -> Upload:
+    return Upload.objects.create(
+        project=project, place="disk", place_id=disk.pk, folder="/", filename="b.txt", size=1,
+        created_by="owner", expires_at=timezone.now() + timedelta(hours=1),
     )  # fmt: skip

@@ -63,10 +63,12 @@ def things(local_engine: None, project: Project) -> Things:
 def ask(client: Client, route: Route, things: Things, method: str = "GET") -> int:
     client.raise_request_exception = False
     address, form = things.address_of(route), things.form_of(route)
+    headers = things.headers_of(route)
     if method == "POST":
-        answer = client.post(address, form, headers={"Accept": "application/json"})
+        headers["Accept"] = "application/json"
+        answer = client.post(address, form, headers=headers)
     else:
-        answer = client.generic(method, address)
+        answer = client.generic(method, address, headers=headers)
     assert answer.status_code < 500, f"{method} {route}: {answer.content[:500]!r}"
     return answer.status_code
 
@@ -99,8 +101,8 @@ def test_a_stranger_finds_nothing(things: Things, project: Project, stranger: Pr
     before, wrong = rows(), []
     for route in OF_PROJECTS:
         for method in ("GET", *CHANGING):
-            names_ours = route.has_object or (method == "POST" and things.form_of(route))
-            answered = ask(somebody, route, things, method) if names_ours else 404
+            asked = things.names_ours(route, method)
+            answered = ask(somebody, route, things, method) if asked else 404
             if answered not in (404, 405):
                 wrong.append(f"{method} {route}: {answered}")
     assert wrong == []
