@@ -10,6 +10,8 @@ const SETTLE_MS = 300;
 
 const page = document.getElementById("transfer");
 const works = page?.dataset.works !== undefined;
+// Of two folders that are opened one after the other, the later one is shown.
+const openings = { left: 0, right: 0 };
 let dragging = null;
 let shiftIsDown = false;
 
@@ -55,8 +57,11 @@ async function fetchSide(key, wanted, count) {
 // Shows a folder on a side; the address of the page follows, unless it went ahead.
 async function open(key, spec, { push = true, count = 0, focus = false } = {}) {
   const wanted = { ...specs(), [key]: spec };
+  const opening = (openings[key] += 1);
   try {
-    replace(key, await fetchSide(key, wanted, count), { focus });
+    const fresh = await fetchSide(key, wanted, count);
+    if (opening !== openings[key]) return;
+    replace(key, fresh, { focus });
   } catch (error) {
     complain(error);
     return;

@@ -35,7 +35,11 @@ function describe(names) {
   return names.length === 1 ? names[0] : `${names.length} files and folders`;
 }
 
+let looks = 0;
+
 async function showFolders(dialog) {
+  looks += 1;
+  const look = looks;
   const list = dialog.querySelector(".folders");
   const [kind, id] = dialog.querySelector("select").value.split(":");
   const input = dialog.querySelector('[name="folder"]');
@@ -47,6 +51,8 @@ async function showFolders(dialog) {
   } catch {
     // A folder that is not there is made by the transfer.
   }
+  // An answer that was overtaken by a later question is of no use.
+  if (look !== looks) return;
   const folders = entries.filter((entry) => entry.kind === "folder");
   const items = folders.map((entry) => item(entry.name, entry.path));
   if (path !== "/") items.unshift(item("..", path.replace(/\/+[^/]*\/*$/, "") || "/"));

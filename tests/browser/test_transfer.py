@@ -79,8 +79,12 @@ async def test_shift_moves_what_is_dragged_into_a_folder(
     await sign_in(page)
     await page.goto(address(disk, box))
 
+    await row(page, "left", "a.txt").hover()
+    await page.mouse.down()
+    await row(page, "right", "into").hover()
     await page.keyboard.down("Shift")
-    await row(page, "left", "a.txt").drag_to(row(page, "right", "into"))
+    await row(page, "right", "into").hover(position={"x": 200, "y": 12})
+    await page.mouse.up()
     await page.keyboard.up("Shift")
 
     await expect(newest(page)).to_contain_text("1 moved", timeout=END_MS)
