@@ -207,7 +207,7 @@ async def test_the_doctor_examines_this_engine(desk: Page) -> None:
     await desk.goto("/admin/doctor/")
     await desk.get_by_role("button", name="Examine").click()
     await expect(desk.get_by_role("heading", name="As text")).to_be_visible(timeout=45_000)
-    await expect(desk.get_by_text("a guest runs a command", exact=True)).to_be_visible()
+    await expect(desk.get_by_text("A guest runs a command", exact=True)).to_be_visible()
     await expect(desk.locator(".findings .badge-err")).to_have_count(0)
     # What this machine's kernel lacks is advised, with what to do.
     for advised in await desk.locator(".findings tr:has(.badge-warn)").all():

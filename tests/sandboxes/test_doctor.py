@@ -206,7 +206,7 @@ async def test_the_page_examines_when_it_is_asked(engine: None, admin: AsyncClie
     await page._task
     text = (await admin.get("/admin/doctor/?part=results")).content.decode()
     assert "Looking at" not in text
-    assert "a guest runs a command" in text
+    assert "A guest runs a command" in text
     assert "every 1s" not in text
     report = await admin.get("/admin/doctor/report.txt")
     assert report["Content-Type"].startswith("text/plain")
