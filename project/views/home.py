@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.http import HttpResponse
 
 from disks.models import Blob, Disk
@@ -71,7 +71,9 @@ def _context(project: Project) -> dict[str, Any]:
     return {
         "facts": _facts(project),
         "rows": listing.with_use(recent),
-        "disks": disks.annotate(files=Count("artifacts")).order_by("-updated_at", "-id")[:DISKS],
+        "disks": disks.annotate(
+            files=Count("artifacts", filter=~Q(artifacts__filename=""))
+        ).order_by("-updated_at", "-id")[:DISKS],
         "happenings": [
             Happening(line) for line in Activity.objects.filter(project=project)[:ACTIVITIES]
         ],
