@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.sandboxes.conftest import Box, make_box
+from tests.sandboxes.conftest import make_box
 from tests.server import ADMIN, PASSWORD, Server
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -47,9 +48,18 @@ class Person:
         form = {"username": ADMIN, "password": PASSWORD}
         assert self.post("/login/", form).status_code in (200, 302, 303)
 
+    def close(self) -> None:
+        self.client.close()
+
     def post(self, path: str, form: dict[str, Any]) -> httpx.Response:
         form = {**form, "csrfmiddlewaretoken": self.client.cookies["csrftoken"]}
         return self.client.post(path, data=form, headers={"Accept": "application/json"})
+
+
+@pytest.fixture
+def person(server: Server) -> Iterator[Person]:
+    with closing(Person(server)) as person:
+        yield person
 
 
 def rows_of(server: Server) -> list[Any]:
@@ -68,18 +78,17 @@ def wait_for(server: Server, status: str, number: int = 0) -> Any:
         time.sleep(0.3)
 
 
-def begin(server: Server) -> tuple[Person, Box, str, str]:
-    """Have a sandbox with large files, and a transfer of them under way."""
+def begin(server: Server, person: Person) -> tuple[str, str]:
+    """Begin a transfer of large files from a sandbox. Return the disk it goes to, and its id."""
     disk_id = server.request("POST", "/disk").json()["data"]["id"]
     box = make_box(server)
     box.run(
         f"mkdir in; for i in $(seq {FILES}); do head -c {FILE_BYTES} /dev/urandom > in/$i; done"
     )
-    person = Person(server)
     form = {"source": f"sandbox:{box.id}:/workspace", "target": f"disk:{disk_id}:/", "names": "in"}
     answer = person.post("/transfer/start/", form)
     assert answer.status_code == 200, answer.text
-    return person, box, disk_id, answer.json()["id"]
+    return disk_id, answer.json()["id"]
 
 
 def sizes_on(server: Server, disk_id: str) -> list[int]:
@@ -88,8 +97,8 @@ def sizes_on(server: Server, disk_id: str) -> list[int]:
     return [artifact["meta"]["__artifact_info__"]["size"] for artifact in artifacts]
 
 
-def test_killed_midway_it_is_told_and_can_be_run_again(server: Server) -> None:
-    person, _, disk_id, transfer_id = begin(server)
+def test_killed_midway_it_is_told_and_can_be_run_again(server: Server, person: Person) -> None:
+    disk_id, transfer_id = begin(server, person)
     time.sleep(0.8)
     server.kill()
     server.start()
@@ -104,8 +113,8 @@ def test_killed_midway_it_is_told_and_can_be_run_again(server: Server) -> None:
     assert sizes_on(server, disk_id) == [FILE_BYTES] * FILES
 
 
-def test_stopped_midway_it_says_so_at_once(server: Server) -> None:
-    _, _, disk_id, _ = begin(server)
+def test_stopped_midway_it_says_so_at_once(server: Server, person: Person) -> None:
+    disk_id, _ = begin(server, person)
     time.sleep(0.8)
     assert server.stop() == 0
 
