@@ -104,25 +104,17 @@ class _Follower:
                     await attachment.detach()
 
     async def _finish(self, end: ProcessExit) -> None:
-        await database.read(self.row.refresh_from_db, fields=["detail"])
         await database.note(
             history.finish,
             self.row,
             self.sandbox,
-            status=_status_of(self.row, end),
+            status=await database.read(history.status_of, self.row, end),
             end=end,
             stdout=self.kept["stdout"].kept(end.stdout_bytes),
             stderr=self.kept["stderr"].kept(end.stderr_bytes),
             renews=False,
         )
         news.command_changed(self.sandbox)
-
-
-def _status_of(row: Command, end: ProcessExit) -> CommandStatus:
-    if end.timed_out:
-        return CommandStatus.TIMED_OUT
-    # A running row has a detail only if somebody asked for its end.
-    return CommandStatus.KILLED if row.detail else CommandStatus.EXITED
 
 
 async def find(sandbox: Sandbox, command_id: uuid.UUID) -> Command:

@@ -74,11 +74,13 @@ async def _close_ended(
     link: Link, sandbox: Sandbox, row: Command, status: CommandStatus | None
 ) -> bool:
     kept, end = await _read_all(link, row.process_id)
+    if status is None:
+        status = await database.read(history.status_of, row, end)
     finished = await database.write(
         history.finish,
         row,
         sandbox,
-        status=status or (CommandStatus.TIMED_OUT if end.timed_out else CommandStatus.EXITED),
+        status=status,
         end=end,
         stdout=kept["stdout"].kept(end.stdout_bytes),
         stderr=kept["stderr"].kept(end.stderr_bytes),

@@ -185,6 +185,15 @@ def note_killer(row: Command, by: str) -> bool:
     return bool(running.update(detail=f"killed by {by}"))
 
 
+def status_of(row: Command, end: ProcessExit) -> CommandStatus:
+    """Return how a running command has just ended. Reads the database."""
+    if end.timed_out:
+        return CommandStatus.TIMED_OUT
+    # A running row has a detail only if somebody asked for its end.
+    asked_for = Command.objects.filter(pk=row.pk).exclude(detail="").exists()
+    return CommandStatus.KILLED if asked_for else CommandStatus.EXITED
+
+
 def keep_output(row: Command, stdout: Kept, stderr: Kept) -> None:
     """Keep what a command had said before its sandbox ended under it. Writes the database."""
     ended = Command.objects.filter(pk=row.pk, stdout_bytes=0, stderr_bytes=0)

@@ -24,32 +24,38 @@ class Screen {
 
   clear() {
     this.lines = new Lines();
-    this.left = 0;
+    this.fresh = [];
     this.isError = false;
     this.current = document.createElement("div");
     this.box.replaceChildren(this.current);
   }
 
+  // Takes what was said. Both streams go to one screen, as in a terminal.
   write(text, isError) {
-    // Both streams go to one screen, as in a terminal.
     this.isError = isError;
-    const finished = this.lines.feed(text);
-    const shown = finished.slice(-MOST_LINES);
-    this.left += finished.length - shown.length;
-    const fresh = document.createDocumentFragment();
-    for (const line of shown) {
+    for (const line of this.lines.feed(text)) this.fresh.push({ line, isError });
+    if (this.fresh.length > 2 * MOST_LINES) this.fresh.splice(0, this.fresh.length - MOST_LINES);
+  }
+
+  // Draws what was taken since the last time, of a flood only what would stay.
+  draw() {
+    const shown = this.fresh.splice(0).slice(-MOST_LINES);
+    const surplus = this.box.children.length - 1 + shown.length - MOST_LINES;
+    if (surplus > 0) {
+      const oldest = document.createRange();
+      oldest.setStart(this.box, 0);
+      oldest.setEnd(this.box, Math.min(surplus, this.box.children.length - 1));
+      oldest.deleteContents();
+    }
+    const elements = shown.map(({ line, isError }) => {
       const element = document.createElement("div");
       draw(element, line, isError);
-      fresh.append(element);
-    }
-    this.current.before(fresh);
-    if (this.lines.line.length) draw(this.current, this.lines.line, isError);
+      return element;
+    });
+    this.current.before(...elements);
+    if (this.lines.line.length) draw(this.current, this.lines.line, this.isError);
     else this.current.replaceChildren();
-    while (this.box.children.length > MOST_LINES + 1) {
-      this.box.firstElementChild.remove();
-      this.left += 1;
-    }
-    this.whenNew(finished.length);
+    this.whenNew(shown.length);
   }
 
   get text() {
@@ -75,6 +81,7 @@ export class Output {
     if (element.dataset.socket) this.#connect();
     else if (!isSilent) {
       for (const [text, isError] of kept) if (text) this.screen.write(text, isError);
+      this.screen.draw();
       this.box.scrollTop = 0;
       this.follows = false;
       this.#showNewer();
@@ -183,6 +190,7 @@ export class Output {
     }
     for (const work of works) work();
     this.waiting = [];
+    this.screen.draw();
     if (!this.over && this.socket.readyState === WebSocket.OPEN) {
       this.socket.send(JSON.stringify({ t: "ack", pos: this.drawn }));
     }
