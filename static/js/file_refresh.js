@@ -37,11 +37,20 @@ function mergeRows(now, next) {
   if (!same) now.replaceChildren(...wanted);
 }
 
+// What the head says of the whole disk.
+function showFacts(parsed) {
+  for (const fact of parsed.getElementById("facts-anew")?.content.children ?? []) {
+    const now = document.querySelector(`[data-fact="${fact.dataset.fact}"]`);
+    if (now) now.textContent = fact.textContent;
+  }
+}
+
 function merge(text) {
   const parsed = new DOMParser().parseFromString(text, "text/html");
   const next = parsed.getElementById("listing");
   const now = document.getElementById("listing");
   if (!next || !now) return;
+  showFacts(parsed);
   const trouble = next.dataset.trouble;
   if (trouble && !now.dataset.trouble) {
     showStale(trouble);

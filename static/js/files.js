@@ -3,9 +3,10 @@
 import * as actions from "./file_actions.js";
 import { clearSelection, currentRow, focusName, isInList, listenToList, paint } from "./file_list.js";
 import { listenToMenus } from "./file_menu.js";
-import { here, nameOf, pageOf } from "./file_place.js";
+import { here, nameOf } from "./file_place.js";
 import { keepFresh, refresh } from "./file_refresh.js";
 import { listenToVisits, visit } from "./file_visit.js";
+import { listenToPath, showEnd } from "./path_bar.js";
 import { listenToPreview, toggle as togglePreview } from "./preview.js";
 import { listenToSearch, toggleSearch } from "./search_panel.js";
 import { isTyping } from "./shortcuts.js";
@@ -30,30 +31,10 @@ async function showMore(button) {
   await refresh();
 }
 
-function editPath(on) {
-  const path = document.getElementById("path");
-  const form = path.querySelector("form");
-  form.hidden = !on;
-  path.querySelector("ol").hidden = on;
-  path.querySelector(".path-edit").hidden = on;
-  if (!on) return;
-  const input = form.querySelector("input");
-  input.value = here.folder;
-  input.focus();
-  input.select();
-}
-
-function goToTyped(text) {
-  const path = text.trim().startsWith("/") ? text.trim() : here.folder + text.trim();
-  editPath(false);
-  visit(pageOf(path));
-}
-
 // Buttons with data-do.
 const DOES = {
   open,
   refresh,
-  path: () => editPath(true),
   search: () => toggleSearch(),
   preview: () => togglePreview(),
   more: showMore,
@@ -88,11 +69,6 @@ function actionOf(event) {
 
 function onKey(event) {
   const ctrl = event.ctrlKey || event.metaKey;
-  if (ctrl && event.key.toLowerCase() === "l" && !document.querySelector("dialog[open]")) {
-    event.preventDefault();
-    editPath(true);
-    return;
-  }
   if (event.defaultPrevented || isTyping(event.target) && !event.target.matches(".check")) return;
   if (!isInList(event.target)) return;
   // A link or a button has its own Enter.
@@ -120,10 +96,7 @@ document.addEventListener("dblclick", (event) => {
 document.addEventListener("keydown", onKey);
 
 document.addEventListener("submit", (event) => {
-  if (event.target.matches(".path-form")) {
-    event.preventDefault();
-    goToTyped(event.target.querySelector("input").value);
-  } else if (event.target.matches(".filter")) {
+  if (event.target.matches(".filter")) {
     event.preventDefault();
     const url = new URL(location.href);
     url.searchParams.set("match", event.target.elements.match.value);
@@ -133,17 +106,10 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-document.addEventListener("focusout", (event) => {
-  if (event.target.id === "path-input" && !event.target.form.hidden) setTimeout(() => editPath(false), 150);
-});
-
-document.addEventListener("keydown", (event) => {
-  if (event.target.id === "path-input" && event.key === "Escape") editPath(false);
-});
-
 document.addEventListener("folder-visited", (event) => {
   clearSelection();
   paint();
+  showEnd();
   // Going up, the keyboard is on the folder that was left.
   const { from } = event.detail;
   if (from.startsWith(here.folder) && from !== here.folder) {
@@ -155,6 +121,7 @@ if (document.querySelector("[data-files]")) {
   listenToList();
   listenToMenus();
   listenToVisits();
+  listenToPath(visit);
   listenToSearch();
   listenToPreview();
   listenToDrops();

@@ -2,8 +2,9 @@
 
 import { copy } from "./copy.js";
 import { get } from "./http.js";
-import { here, pageOf } from "./file_place.js";
+import { here } from "./file_place.js";
 import { openMeta } from "./meta.js";
+import { listenToPath } from "./path_bar.js";
 import { showDimensions } from "./pictures.js";
 import { isTyping } from "./shortcuts.js";
 import { complain } from "./toasts.js";
@@ -64,7 +65,6 @@ const DOES = {
   wrap: () => wrap(!viewer.hasAttribute("data-wrap")),
   "copy-content": () => copy(document.getElementById("content")?.content.textContent ?? document.getElementById("editor").value, "Content copied"),
   meta: toggleMeta,
-  path: () => editPath(true),
 };
 
 document.addEventListener("click", (event) => {
@@ -72,34 +72,10 @@ document.addEventListener("click", (event) => {
   if (button && DOES[button.dataset.do]) DOES[button.dataset.do]();
 });
 
-// --- the path --------------------------------------------------------------------------------
-
-function editPath(on) {
-  const path = document.getElementById("path");
-  const form = path.querySelector("form");
-  form.hidden = !on;
-  path.querySelector("ol").hidden = on;
-  path.querySelector(".path-edit").hidden = on;
-  if (on) {
-    form.querySelector("input").focus();
-    form.querySelector("input").select();
-  }
-}
-
-document.addEventListener("submit", (event) => {
-  if (!event.target.matches(".path-form")) return;
-  event.preventDefault();
-  const text = event.target.querySelector("input").value.trim();
-  location.assign(pageOf(text.startsWith("/") ? text : here.folder + text));
-});
+// --- keys --------------------------------------------------------------------------------------
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.id === "path-input" && event.key === "Escape") editPath(false);
   if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "l") {
-    event.preventDefault();
-    editPath(true);
-  }
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   // In code the arrows scroll.
   if (event.target.closest(".code, .scroll, audio, video")) return;
@@ -140,5 +116,6 @@ for (const player of viewer.querySelectorAll("audio, video, .picture img")) {
 code?.addEventListener("click", chooseLine);
 addEventListener("hashchange", () => markLines());
 markLines();
+listenToPath((address) => location.assign(address));
 showDimensions(viewer);
 if (localStorage.getItem(WRAPS)) wrap(true);
