@@ -46,3 +46,6 @@ document.addEventListener("click", (event) => {
   const item = event.target.closest('.menu[popover] [role^="menuitem"]');
   if (item && item.type !== "submit") item.closest("[popover]").hidePopover();
 });
+
+// A form in a menu that was sent without leaving the page.
+document.addEventListener("sent", (event) => event.target.closest(".menu[popover]")?.hidePopover());
