@@ -46,7 +46,7 @@ async def bulk(request: PageRequest) -> HttpResponse:
         if not result.problem:
             await note(
                 request,
-                f"sandbox.{act}",
+                f"sandbox.{'kill' if act == 'stop' else act}",
                 object_id=result.sandbox.pk,
                 object_name=str(result.sandbox),
             )

@@ -61,7 +61,7 @@ async def stop(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
     ended = await lifecycle.kill(sandbox, by=request.member.name)
     if ended:
-        await _note(request, sandbox, "sandbox.stop")
+        await _note(request, sandbox, "sandbox.kill")
     message = f"{sandbox} is stopped." if ended else f"{sandbox} had ended already."
     return await done(request, message, url_of(sandbox))
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -252,3 +253,22 @@ def read_csv(answer: Any) -> list[list[str]]:
         return b"".join([piece async for piece in answer])
 
     return list(csv.reader(io.StringIO(async_to_sync(gather)().decode(), newline="")))
+
+
+def test_every_verb_that_is_written_has_words() -> None:
+    sources = [
+        path for app in ("project", "sandboxes", "disks") for path in Path(app).rglob("*.py")
+    ]
+    areas = "|".join(trail.AREAS)
+    written = {
+        verb
+        for path in sources
+        if path.name != "trail.py"
+        for verb in re.findall(rf'"((?:{areas})\.[a-z_]+)"', path.read_text())
+    }
+    modules = {verb for verb in written if Path(*verb.split(".")).with_suffix(".py").exists()}
+    packages = {verb for verb in written if Path(*verb.split(".")).is_dir()}
+    # The last is a file of Docker's.
+    verbs = written - modules - packages - {"key.pem"}
+    assert len(verbs) > 30
+    assert sorted(verbs - set(trail.WORDS)) == []

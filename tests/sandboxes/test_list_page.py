@@ -151,7 +151,7 @@ async def test_bulk_tells_what_became_of_each(engine, member, project, stranger)
     assert await status_of(runs) == Status.KILLED
     assert await status_of(theirs) == Status.RUNNING
     noted = await database.read(lambda: list(Activity.objects.values_list("verb", "object_name")))
-    assert ("sandbox.stop", "runs") in noted
+    assert ("sandbox.kill", "runs") in noted
     assert "dead" not in dict(noted).values()
 
 
