@@ -48,8 +48,8 @@ def _samples(sandbox: Sandbox, span: timedelta | None) -> dict[str, Any]:
     found = sandbox.usage_samples.order_by("-at")
     if span is not None:
         # Of a dead one the last that it used is shown.
-        end = sandbox.ended_at or timezone.now()
-        found = found.filter(at__gte=end - span)
+        last = None if sandbox.is_alive else found.first()
+        found = found.filter(at__gte=(last.at if last else timezone.now()) - span)
     columns = ("at", "cpu_percent", "memory_bytes", "workspace_bytes", "processes")
     rows = list(found.values_list(*columns)[:MOST_SAMPLES])[::-1]
     at, cpu, memory, workspace, processes = zip(*rows, strict=True) if rows else ((),) * 5

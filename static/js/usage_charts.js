@@ -147,7 +147,7 @@ function describe() {
     const values = samples[kind];
     const summary = figure.querySelector("[data-summary]");
     if (!values.length) {
-      summary.textContent = "no samples yet";
+      summary.textContent = isAlive() ? "no samples yet" : "no samples";
       continue;
     }
     const peak = values.reduce((best, value, index) => (value > values[best] ? index : best), 0);

@@ -263,6 +263,7 @@ async def test_everything_is_there_on_a_phone(phone: Page, box: Box) -> None:
     await phone.goto(f"/sandboxes/{box.id}/commands/")
     await phone.get_by_role("link", name="echo small").click()
     await expect(output(phone)).to_contain_text("small")
+    await expect(phone.get_by_role("button", name="Run again")).to_be_visible()
     width = await phone.evaluate("() => document.documentElement.scrollWidth")
     assert width <= 390
     await assert_accessible(phone)
