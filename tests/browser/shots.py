@@ -8,31 +8,91 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.browser import chromium
+from tests.browser import chromium, scene
 from tests.browser.steps import sign_in
 from tests.server import ROOT, Server
 
-# Where a page is; or what makes it ready on the server, and says then where it is.
-Address = str | Callable[[Server], str]
+Act = Callable[[Page], Awaitable[object]]
+
+
+def press(*keys: str) -> Act:
+    """Press keys on a page before its picture is taken."""
+
+    async def act(page: Page) -> None:
+        for key in keys:
+            await page.keyboard.press(key)
+
+    return act
+
+
+def click(name: str) -> Act:
+    """Press the first button of a name."""
+
+    async def act(page: Page) -> None:
+        await page.get_by_role("button", name=name).first.click()
+
+    return act
 
 
 @dataclass(frozen=True)
 class Shot:
+    """A page, or a state of it. The address names what tests/browser/scene.py made."""
+
     name: str
-    address: Address
+    address: str
+    act: Act | None = None
     signed_in: bool = True
 
 
 SHOTS = (
     Shot("login", "/login/", signed_in=False),
     Shot("home", "/"),
+    Shot("palette", "/", act=press("Control+k")),
+    Shot("shortcuts", "/", act=press("?")),
+    Shot("sandboxes", "/sandboxes/"),
+    Shot("sandboxes-none", "/sandboxes/?q=nothing-is-called-so"),
+    Shot("sandboxes-new", "/sandboxes/new/"),
+    Shot("sandbox", "/sandboxes/{running}/"),
+    Shot("sandbox-stop", "/sandboxes/{running}/", act=click("Stop")),
+    Shot("sandbox-paused", "/sandboxes/{paused}/"),
+    Shot("sandbox-dead", "/sandboxes/{dead}/"),
+    Shot("sandbox-settings", "/sandboxes/{running}/settings/"),
+    Shot("commands", "/sandboxes/{running}/commands/"),
+    Shot("commands-dead", "/sandboxes/{dead}/commands/?failed=1"),
+    Shot("terminal", "/sandboxes/{running}/terminals/{terminal}/"),
+    Shot("terminal-ended", "/sandboxes/{dead}/terminals/{ended}/"),
+    Shot("terminals-dead", "/sandboxes/{dead}/terminal/"),
+    Shot("recording-none", "/sandboxes/{running}/terminals/{terminal}/recording/"),
+    Shot("sandbox-files", "/sandboxes/{running}/files/workspace/"),
+    Shot("sandbox-files-dead", "/sandboxes/{dead}/files/workspace/"),
+    Shot("disks", "/disks/"),
+    Shot("files", "/disks/{disk}/files/"),
+    Shot("files-none", "/disks/{disk}/files/?match=nothing"),
+    Shot("file-code", "/disks/{disk}/files/query.py"),
+    Shot("file-edit", "/disks/{disk}/files/query.py?view=edit"),
+    Shot("file-markdown", "/disks/{disk}/files/readme.md"),
+    Shot("file-table", "/disks/{disk}/files/tenants.csv"),
+    Shot("file-json", "/disks/{disk}/files/config.json"),
+    Shot("file-picture", "/disks/{disk}/files/dot.png"),
+    Shot("file-binary", "/disks/{disk}/files/rows.gz"),
+    Shot("file-empty", "/disks/{disk}/files/empty.txt"),
+    Shot("trash", "/disks/{disk}/trash/"),
+    Shot("disk-settings", "/disks/{disk}/settings/"),
+    Shot("transfer", "/transfer/?left=disk:{disk}:/&right=sandbox:{running}:/workspace/"),
+    Shot("activity", "/activity/"),
+    Shot("activity-none", "/activity/?actor=nobody"),
+    Shot("settings", "/settings/"),
+    Shot("members", "/settings/members/"),
+    Shot("keys", "/settings/keys/"),
+    Shot("profile", "/settings/profile/"),
+    Shot("welcome", "/welcome/"),
     Shot("not-found", "/nothing/here/"),
     Shot("admin", "/admin/"),
     Shot("admin-list", "/admin/sandboxes/sandbox/"),
@@ -50,37 +110,36 @@ SETTLE_MILLISECONDS = 400
 
 
 async def take_all(server: Server, folder: Path) -> None:
-    addresses = {shot: address_of(shot, server) for shot in SHOTS}
+    names = await asyncio.to_thread(scene.set_up, server)
     async with async_playwright() as playwright:
         browser = await chromium.start(playwright)
         for look in LOOKS:
-            await take_look(browser, server, look, addresses, folder)
+            await take_look(browser, server, look, names, folder)
         await browser.close()
 
 
-def address_of(shot: Shot, server: Server) -> str:
-    return shot.address if isinstance(shot.address, str) else shot.address(server)
-
-
 async def take_look(
-    browser: Browser, server: Server, look: str, addresses: dict[Shot, str], folder: Path
+    browser: Browser, server: Server, look: str, names: dict[str, str], folder: Path
 ) -> None:
     """Take every page in one look: first what strangers see, then what is behind the sign-in."""
     page = await (await browser.new_context(base_url=server.url, **LOOKS[look])).new_page()
-    strangers_first = sorted(addresses, key=lambda shot: shot.signed_in)
     signed_in = False
-    for shot in strangers_first:
+    for shot in sorted(SHOTS, key=lambda shot: shot.signed_in):
         if shot.signed_in and not signed_in:
             await sign_in(page)
             signed_in = True
-        await take(page, addresses[shot], folder / f"{shot.name}.{look}.png")
+        await show(page, shot, names)
+        await page.screenshot(path=folder / f"{shot.name}.{look}.png", full_page=True)
     await page.context.close()
 
 
-async def take(page: Page, address: str, file: Path) -> None:
-    await page.goto(address)
+async def show(page: Page, shot: Shot, names: dict[str, str]) -> None:
+    """Bring a page into the state that a shot is of."""
+    await page.goto(shot.address.format(**names))
     await page.wait_for_timeout(SETTLE_MILLISECONDS)
-    await page.screenshot(path=file, full_page=True)
+    if shot.act is not None:
+        await shot.act(page)
+        await page.wait_for_timeout(SETTLE_MILLISECONDS)
 
 
 def main() -> None:
