@@ -49,6 +49,31 @@ async def text_of(page: Page) -> str:
     return (await rows(page).inner_text()).replace("\xa0", " ")
 
 
+async def test_first_run_leads_to_a_shell_prompt(
+    open_page: OpenPage, watch: Watch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    server = Server(tmp_path_factory.mktemp("first"))
+    await asyncio.to_thread(server.start)
+    try:
+        watch.host = urlsplit(server.url).netloc
+        page = await open_page(base_url=server.url)
+        await page.goto("/")
+        await sign_in(page)
+        await expect(page).to_have_url(re.compile("/welcome/$"))
+        await page.get_by_role("link", name="Sandbank, home").click()
+        await page.get_by_role("link", name="New sandbox").first.click()
+        await page.get_by_role("button", name="Create sandbox").click()
+        await page.wait_for_url(re.compile(r"/sandboxes/[0-9a-f-]{36}/$"), timeout=60_000)
+        await page.get_by_role("link", name="Terminal").first.click()
+        await expect(rows(page)).to_contain_text("/workspace$", timeout=20_000)
+        await run(page, "whoami", "sandbox")
+        # Its sockets are closed before there is no server any more.
+        await page.goto("about:blank")
+    finally:
+        await asyncio.to_thread(server.end_sandboxes)
+        await asyncio.to_thread(server.stop)
+
+
 async def test_one_click_to_a_shell_and_everybody_can_use_it(page: Page, box: Box) -> None:
     await sign_in(page)
     await open_terminal(page, box)
