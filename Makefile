@@ -21,7 +21,7 @@ test: ## run every test, the real engine included (ARGS="-k name")
 	@.venv/bin/python manage.py make_image
 	@.venv/bin/python -m pytest $(ARGS)
 
-fast: ## run the tests that need no engine, in seconds
+fast: ## run the tests that need no engine and little time
 	@.make/venv dev
 	@.venv/bin/python -m pytest -n auto -m "$(FAST)" $(ARGS)
 

@@ -26,6 +26,8 @@ from sandboxes import lifecycle
 from sandboxes.options import NewSandbox
 from tests.disks.test_places import Tree, pieces
 
+pytestmark = pytest.mark.slow
+
 
 async def zipped(place: Place, folder: str, *names: str) -> zipfile.ZipFile:
     found = await archive.members(place, folder, names)

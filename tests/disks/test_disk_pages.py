@@ -16,6 +16,8 @@ from project.models import Activity, Project
 from sandboxes.models import Reason, Sandbox, Status
 from tests.project.people import make_person
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = "<img src=x onerror=alert(1)>"
 MIB = 2**20
 

@@ -21,6 +21,8 @@ from project.models import Activity, Project, Role
 from project.policy import add_member
 from tests.disks.test_places import pieces
 
+pytestmark = pytest.mark.slow
+
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + b"\x00" * 40
 
 

@@ -23,6 +23,8 @@ from project.models import Activity, Project
 from sandboxes import lifecycle
 from sandboxes.models import Reason, Sandbox
 
+pytestmark = pytest.mark.slow
+
 Status = Transfer.Status
 END_SECONDS = 20.0
 

@@ -13,6 +13,8 @@ from disks.models import OnConflict
 from disks.places.base import Place
 from project.errors import Conflict, Invalid, NotFound, Refused
 
+pytestmark = pytest.mark.slow
+
 
 async def pieces(data: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(data), 50_000):

@@ -30,6 +30,8 @@ from sandboxes import lifecycle
 from tests.disks.test_files_endpoints import Browser, Files, person
 from tests.server import Server
 
+pytestmark = pytest.mark.slow
+
 PIECE = {"Content-Type": "application/offset+octet-stream"}
 
 

@@ -21,6 +21,8 @@ from project.keys import find_key
 from project.models import Activity, ApiKey, EndUser, Membership, Project
 from sandboxes.models import Command, Sandbox, Terminal, UsageSample
 
+pytestmark = pytest.mark.slow
+
 # What people typed is seen where its sandbox is, by those who may look there.
 NOT_SHOWN = ("RecordingPart",)
 OURS = [

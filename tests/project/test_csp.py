@@ -12,6 +12,8 @@ from project.models import Project
 from tests.project.people import make_person
 from tests.project.routes import Route, all_routes, make_things
 
+pytestmark = pytest.mark.slow
+
 # Not pages: what comes from people and boxes has a policy of its own, and JSON has none.
 STRICT = "default-src 'self'"
 INLINE = re.compile(

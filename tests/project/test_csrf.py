@@ -13,6 +13,8 @@ from project.models import Project
 from tests.project.people import make_person
 from tests.project.routes import all_routes, make_things
 
+pytestmark = pytest.mark.slow
+
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 
 

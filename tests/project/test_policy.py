@@ -19,6 +19,8 @@ from project.policy import Member, Right
 from tests.project.people import KINDS, make_person
 from tests.project.routes import Route, Things, all_routes, make_things
 
+pytestmark = pytest.mark.slow
+
 # For whoever comes by.
 PUBLIC = {"health", "login", "logout"}
 # What a viewer may change: only what is the viewer's own.

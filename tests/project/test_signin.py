@@ -16,6 +16,8 @@ from project.policy import add_member
 from project.views import signin
 from tests.project.people import PASSWORD, make_person
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def forget_failures() -> Iterator[None]:

@@ -15,6 +15,8 @@ from sandboxes.models import Command, CommandStatus, Door, Sandbox
 from sandboxes.outcome import Outcome
 from tests.sandboxes.test_detail_page import row, visitor
 
+pytestmark = pytest.mark.slow
+
 XSS = "<img src=x onerror=alert(1)>"
 
 

@@ -15,6 +15,8 @@ from project.models import Activity, Project, Role
 from project.policy import add_member
 from sandboxes.models import Reason, Sandbox, Status, UsageSample
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 

@@ -20,6 +20,8 @@ from sandboxes.options import NewSandbox
 from sandboxes.views.draft import Draft
 from tests.sandboxes.test_sampling import make_row
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 
