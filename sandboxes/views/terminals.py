@@ -31,6 +31,17 @@ def url_of_terminal(terminal: Terminal) -> str:
     return f"/sandboxes/{terminal.sandbox_id}/terminals/{terminal.pk}/"
 
 
+async def _find(
+    request: PageRequest,
+    sandbox_id: uuid.UUID,
+    terminal_id: uuid.UUID,
+    right: Right = Right.LOOK,
+) -> tuple[Sandbox, Terminal]:
+    """Return a terminal and its sandbox. Raises NotFound and Forbidden."""
+    sandbox = await find_sandbox(request, sandbox_id, right)
+    return sandbox, await database.read(terminals.find, sandbox, terminal_id)
+
+
 @page()
 async def index(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     """Show the terminal that was used last, or offer to open one."""
@@ -59,8 +70,7 @@ async def show(
     request: PageRequest, sandbox_id: uuid.UUID, terminal_id: uuid.UUID
 ) -> HttpResponseBase:
     """Show a terminal, open or ended."""
-    sandbox = await find_sandbox(request, sandbox_id)
-    terminal = await database.read(terminals.find, sandbox, terminal_id)
+    sandbox, terminal = await _find(request, sandbox_id, terminal_id)
     rows = await database.read(_open_ones, sandbox)
     if terminal.ended_at is not None:
         rows.append(terminal)
@@ -90,8 +100,7 @@ async def close(
     request: PageRequest, sandbox_id: uuid.UUID, terminal_id: uuid.UUID
 ) -> HttpResponse:
     """End a terminal with all that runs in it."""
-    sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
-    terminal = await database.read(terminals.find, sandbox, terminal_id)
+    sandbox, terminal = await _find(request, sandbox_id, terminal_id, Right.WORK)
     await terminals.close(sandbox, terminal)
     await note(request, "terminal.close", object_id=sandbox.pk, object_name=str(sandbox))
     return await done(request, f"{terminal} is closed.", url_of(sandbox, "terminal"))
@@ -101,8 +110,7 @@ async def close(
 async def rename(
     request: PageRequest, sandbox_id: uuid.UUID, terminal_id: uuid.UUID
 ) -> HttpResponse:
-    sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
-    terminal = await database.read(terminals.find, sandbox, terminal_id)
+    _, terminal = await _find(request, sandbox_id, terminal_id, Right.WORK)
     await terminals.rename(terminal, request.POST.get("name", ""))
     return await done(request, "", url_of_terminal(terminal))
 
@@ -113,8 +121,7 @@ async def player(
     request: PageRequest, sandbox_id: uuid.UUID, terminal_id: uuid.UUID
 ) -> HttpResponseBase:
     """Play what was recorded of a terminal."""
-    sandbox = await find_sandbox(request, sandbox_id)
-    terminal = await database.read(terminals.find, sandbox, terminal_id)
+    sandbox, terminal = await _find(request, sandbox_id, terminal_id)
     length = await database.read(recording.seconds_of, terminal)
     context = context_for(sandbox, "terminal", terminal=terminal, length=length)
     return await render(request, "sandboxes/recording.html", context)
@@ -125,8 +132,7 @@ async def asciicast(
     request: PageRequest, sandbox_id: uuid.UUID, terminal_id: uuid.UUID
 ) -> HttpResponseBase:
     """Send a recording as an asciicast v3 file."""
-    sandbox = await find_sandbox(request, sandbox_id)
-    terminal = await database.read(terminals.find, sandbox, terminal_id)
+    sandbox, terminal = await _find(request, sandbox_id, terminal_id)
     response = StreamingHttpResponse(
         recording.lines_of(terminal), content_type="application/x-asciicast"
     )
