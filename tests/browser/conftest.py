@@ -27,6 +27,8 @@ from tests.server import Server
 
 # Less than a test may take, so that it says what it waited for.
 PATIENCE_MILLISECONDS = 15_000
+# A journey has many steps, and the first one of a session starts the server too.
+JOURNEY_SECONDS = 180
 HERE = Path(__file__).parent
 OpenPage = Callable[..., Awaitable[Page]]
 
@@ -35,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE) and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(JOURNEY_SECONDS))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

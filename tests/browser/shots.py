@@ -102,6 +102,7 @@ SHOTS = (
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {**chromium.DESK, "color_scheme": "light"},
     "dark": {**chromium.DESK, "color_scheme": "dark"},
+    "contrast": {**chromium.DESK, "color_scheme": "light"},
     "phone": {**chromium.PHONE, "color_scheme": "light"},
     "phone-dark": {**chromium.PHONE, "color_scheme": "dark"},
 }
@@ -122,7 +123,10 @@ async def take_look(
     browser: Browser, server: Server, look: str, names: dict[str, str], folder: Path
 ) -> None:
     """Take every page in one look: first what strangers see, then what is behind the sign-in."""
-    page = await (await browser.new_context(base_url=server.url, **LOOKS[look])).new_page()
+    context = await browser.new_context(base_url=server.url, **LOOKS[look])
+    if look == "contrast":
+        await context.add_cookies([{"name": "theme", "value": "contrast", "url": server.url}])
+    page = await context.new_page()
     signed_in = False
     for shot in sorted(SHOTS, key=lambda shot: shot.signed_in):
         if shot.signed_in and not signed_in:
@@ -130,7 +134,7 @@ async def take_look(
             signed_in = True
         await show(page, shot, names)
         await page.screenshot(path=folder / f"{shot.name}.{look}.png", full_page=True)
-    await page.context.close()
+    await context.close()
 
 
 async def show(page: Page, shot: Shot, names: dict[str, str]) -> None:
