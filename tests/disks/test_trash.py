@@ -21,6 +21,8 @@ from project.errors import Failed
 from project.models import Project
 from tests.disks.test_files_endpoints import Browser, Files, person
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def files(project: Project, disk: Disk) -> Files:

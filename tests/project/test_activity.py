@@ -24,6 +24,8 @@ from sandboxes.models import Reason, Sandbox
 from tests.conftest import Api
 from tests.project.people import make_person
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def local_engine(settings) -> AsyncIterator[None]:

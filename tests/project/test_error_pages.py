@@ -20,6 +20,8 @@ from project.pages import PageRequest, page
 from project.views.errors import no_such_page, not_allowed, not_understood, our_fault
 from tests.project.people import make_person
 
+pytestmark = pytest.mark.slow
+
 REFUSALS = {
     400: errors.Invalid,
     403: errors.Forbidden,

@@ -13,6 +13,8 @@ from project.errors import Conflict, Forbidden, Invalid, NotFound
 from project.models import Activity, Membership, Project, Role
 from tests.project.people import make_person
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def owner(project: Project, stranger: Project) -> Client:

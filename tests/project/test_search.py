@@ -12,6 +12,8 @@ from project.models import Project
 from sandboxes.models import Sandbox
 from tests.project.people import make_person
 
+pytestmark = pytest.mark.slow
+
 
 def sandbox(project: Project, name: str, status: str = "running") -> Sandbox:
     return Sandbox.objects.create(

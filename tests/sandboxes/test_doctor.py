@@ -26,6 +26,8 @@ from sandboxes.models import Sandbox
 from sandboxes.options import NewSandbox
 from sandboxes.selftest import Finding
 
+pytestmark = pytest.mark.slow
+
 RIGHT = Finding("a", True, "x", "x", "do b")
 WRONG = Finding("c", False, "x", "y", "do d")
 ADVISED = replace(WRONG, name="e", advice="do f", required=False)

@@ -19,6 +19,8 @@ from sandboxes.models import Reason, Sandbox, Status
 from sandboxes.orphans import Kind
 from sandboxes.stop_all import stop_all
 
+pytestmark = pytest.mark.slow
+
 SLEEP = ("python3", "-c", "import time; time.sleep(600)")
 type MakeBox = Callable[..., Awaitable[str]]
 

@@ -19,6 +19,8 @@ from sandboxes.models import Reason, Sandbox, Status, UsageSample
 from sandboxes.options import NewSandbox
 from sandboxes.sampling import Reading
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 NOW = timezone.now().replace(second=0, microsecond=0)
 
