@@ -34,6 +34,15 @@ until = timezone.now() + timedelta(hours=1)
 Lease.objects.update_or_create(name="supervisor", defaults={"holder": "x", "expires_at": until})
 print(installation_id())
 """
+MAKE_MANY = """
+from project.models import EndUser, Project
+project = Project.objects.first()
+EndUser.objects.bulk_create(EndUser(project=project, identifier=f"many-{n}") for n in range(201))
+"""
+FORGET_MANY = """
+from project.models import EndUser
+EndUser.objects.filter(identifier__startswith="many-").delete()
+"""
 GIVE_BACK = "from project.models import Lease; Lease.objects.filter(holder='x').delete()"
 
 
@@ -106,6 +115,16 @@ async def test_the_records_have_more_contrast_where_it_is_wanted(
     await desk.goto("/admin/sandboxes/sandbox/")
     await expect(desk.locator("html")).to_have_attribute("data-contrast", "more")
     await assert_accessible(desk)
+
+
+async def test_a_list_of_several_pages(desk: Page, server: Server) -> None:
+    server.manage("shell", "-v", "0", "-c", MAKE_MANY)
+    try:
+        await desk.goto("/admin/project/enduser/?q=many-")
+        await expect(desk.get_by_role("button", name="3", exact=True)).to_be_visible()
+        await assert_accessible(desk)
+    finally:
+        server.manage("shell", "-v", "0", "-c", FORGET_MANY)
 
 
 async def test_the_records_fit_a_phone(phone: Page) -> None:
