@@ -8,10 +8,9 @@ import uuid
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.auth.models import User
 
 from project import database, events, policy
-from project.errors import NotFound
+from project.errors import Forbidden, NotFound
 
 FORBIDDEN = 4003
 # A person who was put out of a project hears nothing of it after this.
@@ -35,16 +34,13 @@ class EventsConsumer(AsyncWebsocketConsumer):
         self._watch = asyncio.create_task(self._watch_membership())
 
     async def _may_look(self) -> bool:
-        user: object = self.scope["user"]
-        if not isinstance(user, User):
-            return False
-
         def look() -> bool:
-            fresh = User.objects.filter(pk=user.pk).first()
             try:
-                return fresh is not None and bool(policy.member_of(fresh, self.project_id))
-            except NotFound:
+                user = policy.signed_in(self.scope["user"], self.scope["session"])
+                policy.member_of(user, self.project_id)
+            except (Forbidden, NotFound):
                 return False
+            return True
 
         return await database.read(look)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.sessions.backends.base import SessionBase
 from django.db.models import QuerySet
 
 from project.errors import Forbidden, NotFound
@@ -85,6 +86,19 @@ def member_of(user: User, project_id: uuid.UUID) -> Member:
         return Member(user, project, Role.OWNER)
     role = Membership.objects.values_list("role", flat=True).get(project=project, user=user)
     return Member(user, project, Role(role))
+
+
+def signed_in(user: object, session: SessionBase) -> User:
+    """Return who holds an open connection, as they are now. Reads the database.
+
+    Raises Forbidden for nobody, and for somebody who has signed out elsewhere meanwhile.
+    """
+    known = (
+        User.objects.filter(pk=user.pk, is_active=True).first() if isinstance(user, User) else None
+    )
+    if known is None or not session.session_key or not session.exists(session.session_key):
+        raise Forbidden("you are signed out; sign in and come back")
+    return known
 
 
 def add_member(project: Project, user: User, role: Role) -> Membership:

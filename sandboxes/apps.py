@@ -15,7 +15,7 @@ class SandboxesConfig(AppConfig):
         from sandboxes import fitness, recording, sampling, supervisor, terminals
 
         supervisor.add_chore("the sweep of probes", SWEEP_SECONDS, fitness.sweep)
-        supervisor.add_chore("terminals", TERMINAL_SECONDS, terminals.settle_all)
+        supervisor.add_chore("terminals", TERMINAL_SECONDS, terminals.settle_all, apart=True)
         supervisor.add_chore("recordings", TERMINAL_SECONDS, recording.resume_all)
         supervisor.add_chore("usage", settings.USAGE_SECONDS, sampling.sample, apart=True)
         supervisor.add_chore("the thinning of usage", THIN_SECONDS, sampling.thin)

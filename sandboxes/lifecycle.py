@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
@@ -243,6 +244,14 @@ async def extend(sandbox: Sandbox, timeout: int | str) -> Sandbox:
     await database.write(write)
     await news.sandbox_changed(sandbox)
     return sandbox
+
+
+def longer(sandbox: Sandbox, seconds: int) -> int:
+    """Return the lifetime from now that lets a sandbox live so much longer, as far as it may."""
+    left = 0.0
+    if sandbox.expires_at is not None:
+        left = max(left, (sandbox.expires_at - timezone.now()).total_seconds())
+    return min(math.ceil(left) + seconds, int(settings.SANDBOX_MAX_SECONDS))
 
 
 async def describe(

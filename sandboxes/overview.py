@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, OuterRef, Q, Subquery
 from django.db.models.functions import TruncHour
 from django.utils import timezone
@@ -117,6 +116,5 @@ def supervision() -> Supervision | None:
     lease = Lease.objects.filter(name=supervisor.LEASE).first()
     if lease is None:
         return None
-    length = max(supervisor.LEAST_LEASE_SECONDS, 3 * settings.SUPERVISOR_SECONDS)
-    seen_at = lease.expires_at - timedelta(seconds=length)
+    seen_at = lease.expires_at - timedelta(seconds=supervisor.lease_seconds())
     return Supervision(lease.holder, seen_at, late=lease.expires_at < timezone.now())

@@ -84,6 +84,8 @@ async def _record_on(sandbox: Sandbox, terminal: Terminal) -> None:
     """Record from where the last part ends."""
     last = await database.read(_last_part, terminal)
     begun, recorded = (last.end, last.seconds) if last else (0, 0.0)
+    if begun > settings.RECORDING_MAX_BYTES:
+        return
     try:
         async with guests.linked(sandbox) as link:
             attachment = await link.attach(terminal.process_id, since=begun, window=WINDOW)

@@ -6,6 +6,7 @@ the guest's ring for whoever attaches next.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from project import database, events
@@ -29,6 +31,8 @@ ROWS = (5, 200)
 COLUMNS = (20, 500)
 MAX_NAME = 100
 MAX_COMMAND = 4096
+# How many guests are asked for ended terminals at once.
+PARALLEL = 4
 # Use is noted no more often than this.
 SEEN_PRECISION = timedelta(minutes=1)
 
@@ -233,14 +237,22 @@ async def settle(sandbox: Sandbox) -> None:
 
 async def settle_all() -> None:
     """Note the ends of terminals in all sandboxes. Upkeep: one that cannot be asked is left."""
-    rows = Sandbox.objects.filter(status=Status.RUNNING, terminals__ended_at=None)
-    for sandbox in await database.read(
-        lambda: list(rows.filter(terminals__isnull=False).distinct())
-    ):
-        try:
-            await settle(sandbox)
-        except Refused as refusal:
-            logger.info("the terminals of %s have to wait: %s", sandbox.id, refusal)
+    places = asyncio.Semaphore(PARALLEL)
+
+    async def look(sandbox: Sandbox) -> None:
+        async with places:
+            try:
+                await settle(sandbox)
+            except Refused as refusal:
+                logger.info("the terminals of %s have to wait: %s", sandbox.id, refusal)
+
+    sandboxes = await database.read(_with_open_terminals)
+    await asyncio.gather(*(look(sandbox) for sandbox in sandboxes))
+
+
+def _with_open_terminals() -> list[Sandbox]:
+    open_ones = Terminal.objects.filter(sandbox=OuterRef("pk"), ended_at=None)
+    return list(Sandbox.objects.filter(Exists(open_ones), status=Status.RUNNING))
 
 
 async def info(sandbox: Sandbox, terminal: Terminal) -> ProcessInfo:

@@ -49,15 +49,23 @@ PROTOCOL = "sbx.term.v1"
 HIGH = 256 * 1024
 LOW = 64 * 1024
 WINDOW = 256 * 1024
+# A page that has drawn nothing for so long is frozen: the program goes on without it.
+FROZEN_SECONDS = 10.0
 LOOK_AGAIN_SECONDS = 60.0
 # A link that broke is opened anew, so often and with such a pause.
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.3
 MAX_MESSAGE = 4096
+# What a page may ask for at once; it asks for no more than one or two.
+MAX_TASKS = 16
 
 
 class Resync(Exception):
     """The page was too slow: what comes next is no longer what it waits for."""
+
+
+class Frozen(Exception):
+    """The page draws nothing any more."""
 
 
 class TerminalConsumer(AsyncWebsocketConsumer):
@@ -78,6 +86,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         # Whose keys count: their channel and their name.
         self.driver: tuple[str, str] | None = None
         self.tasks: set[asyncio.Task[None]] = set()
+        self.wanted: Size | None = None
         await self.accept(PROTOCOL if PROTOCOL in self.scope["subprotocols"] else None)
         try:
             self.visitor = await visitor_of(self.scope, arguments["sandbox_id"])
@@ -143,6 +152,10 @@ class TerminalConsumer(AsyncWebsocketConsumer):
                 await self._attach_and_send(position)
             except Resync:
                 position = None
+            except Frozen:
+                # Nothing is held up for it meanwhile.
+                await self._until_drawn()
+                position = self.sent
             else:
                 return
 
@@ -190,9 +203,16 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         await self.send(bytes_data=chunk.data)
         self.sent += len(chunk.data)
         if self.sent - self.acked > HIGH:
-            while self.sent - self.acked > LOW:
-                self.drawn.clear()
-                await self.drawn.wait()
+            try:
+                async with asyncio.timeout(FROZEN_SECONDS):
+                    await self._until_drawn()
+            except TimeoutError:
+                raise Frozen from None
+
+    async def _until_drawn(self) -> None:
+        while self.sent - self.acked > LOW:
+            self.drawn.clear()
+            await self.drawn.wait()
 
     async def _say_ended(self, code: int | None = None) -> None:
         sandbox = self.visitor.sandbox
@@ -245,18 +265,39 @@ class TerminalConsumer(AsyncWebsocketConsumer):
             self.drawn.set()
         elif kind == "ping":
             await self._say("pong", ts=float(message["ts"]))
-        elif self.keyboard is None:
-            return
-        elif kind == "take":
+        elif self.keyboard is not None:
+            await self._obey_typist(message)
+
+    async def _obey_typist(self, message: dict[str, Any]) -> None:
+        """Do what only those ask for who may type here."""
+        kind = message.get("t")
+        if kind == "take":
             await self._drive()
         elif kind == "resize" and await self._may_drive(quietly=True):
-            self._spawn(self._resize(Size.within(message["rows"], message["cols"])))
+            self._want(Size.within(message["rows"], message["cols"]))
+        elif len(self.tasks) > MAX_TASKS:
+            return
         elif kind == "redraw":
             self._spawn(self._redraw())
         elif kind == "signal" and await self._may_drive():
             self._spawn(self._signal(str(message["sig"])))
 
-    async def _resize(self, size: Size) -> None:
+    def _want(self, size: Size) -> None:
+        """Resize soon; of several wishes that come meanwhile the last one counts."""
+        is_resizing, self.wanted = self.wanted is not None, size
+        if not is_resizing:
+            self._spawn(self._resize())
+
+    async def _resize(self) -> None:
+        try:
+            done: Size | None = None
+            while (size := self.wanted) is not None and size is not done:
+                await self._resize_to(size)
+                done = size
+        finally:
+            self.wanted = None
+
+    async def _resize_to(self, size: Size) -> None:
         if (size.rows, size.columns) == (self.terminal.rows, self.terminal.columns):
             return
         with contextlib.suppress(Refused):

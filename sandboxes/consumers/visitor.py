@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import SessionBase
 
 from project import database, policy
-from project.errors import Forbidden, NotFound
+from project.errors import NotFound
 from project.policy import Member, Right
 from sandboxes.models import Sandbox
 
@@ -47,12 +46,7 @@ async def visitor_of(scope: Any, sandbox_id: uuid.UUID) -> Visitor:
 
 
 def _visitor(user: object, session: SessionBase, sandbox_id: uuid.UUID) -> Visitor:
-    known = (
-        User.objects.filter(pk=user.pk, is_active=True).first() if isinstance(user, User) else None
-    )
-    # A person who signed out elsewhere still holds this socket's scope.
-    if known is None or not session.session_key or not session.exists(session.session_key):
-        raise Forbidden("you are signed out; sign in and come back")
+    known = policy.signed_in(user, session)
     sandbox = Sandbox.objects.select_related("project").filter(pk=sandbox_id).first()
     if sandbox is None:
         raise NotFound("sandbox not found", tag="sandbox_not_found")

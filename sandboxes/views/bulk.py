@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 
 from project import database
 from project.errors import Invalid, Refused
@@ -87,7 +85,7 @@ def _action(act: str, seconds: int, by: str) -> Callable[[Sandbox], Awaitable[ob
     async def extend(sandbox: Sandbox) -> None:
         if sandbox.expires_at is None and sandbox.status in ALIVE:
             raise Invalid("it has no time limit")
-        await lifecycle.extend(sandbox, longer(sandbox, seconds))
+        await lifecycle.extend(sandbox, lifecycle.longer(sandbox, seconds))
 
     return {
         "stop": stop,
@@ -95,14 +93,6 @@ def _action(act: str, seconds: int, by: str) -> Callable[[Sandbox], Awaitable[ob
         "resume": lifecycle.resume,
         "extend": extend,
     }[act]
-
-
-def longer(sandbox: Sandbox, seconds: int) -> int:
-    """Return the lifetime from now that lets a sandbox live so much longer, as far as it may."""
-    left = 0.0
-    if sandbox.expires_at is not None:
-        left = max(left, (sandbox.expires_at - timezone.now()).total_seconds())
-    return min(math.ceil(left) + seconds, int(settings.SANDBOX_MAX_SECONDS))
 
 
 async def _each(

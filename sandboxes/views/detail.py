@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Awaitable, Callable
 
-from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
 
@@ -112,10 +110,7 @@ def _wanted_seconds(request: PageRequest, sandbox: Sandbox) -> int | str:
         added = int(more)
     except ValueError:
         raise Invalid("say by how much, as a whole number") from None
-    left = 0.0
-    if sandbox.expires_at is not None:
-        left = max(0.0, (sandbox.expires_at - timezone.now()).total_seconds())
-    return min(math.ceil(left) + added, int(settings.SANDBOX_MAX_SECONDS))
+    return lifecycle.longer(sandbox, added)
 
 
 async def _note(request: PageRequest, sandbox: Sandbox, verb: str) -> None:

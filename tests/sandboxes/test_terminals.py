@@ -90,6 +90,28 @@ async def test_server_waits_for_what_is_drawn(browser: Browser, box: Box) -> Non
         assert len(viewer.output) > before + HIGH
 
 
+async def test_frozen_page_holds_nobody_up_for_long(browser: Browser, box: Box) -> None:
+    address = open_one(browser, box, command="yes | head -n 2000000; echo E''ND; read x")
+    async with terminal(browser, address) as frozen, terminal(browser, address) as viewer:
+        frozen.acknowledges = False
+        with pytest.raises(TimeoutError):
+            await frozen.until(b"END", seconds=2)
+        await viewer.until(b"END", seconds=30)
+        frozen.acknowledges = True
+        await frozen.say("ack", pos=frozen.position)
+        await frozen.until(b"END")
+
+
+async def test_last_wish_for_a_size_counts(browser: Browser, box: Box) -> None:
+    async with terminal(browser, open_one(browser, box)) as viewer:
+        await viewer.until(PROMPT)
+        for rows in range(10, 60):
+            await viewer.say("resize", rows=rows, cols=90)
+        await viewer.told("size", rows=59, cols=90)
+        await viewer.type(b"stty size\n")
+        await viewer.until(b"59 90\r\n")
+
+
 async def test_paste_arrives_whole(browser: Browser, box: Box) -> None:
     address = open_one(
         browser, box, command="stty raw -echo; echo ready; head -c 200000 | sha256sum"
