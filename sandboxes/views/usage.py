@@ -13,8 +13,8 @@ from project import database
 from project.errors import Refused
 from project.pages import PageRequest, note, page, render, sentence
 from project.policy import Right
-from sandboxes import guests
 from sandboxes.models import Sandbox, Status
+from sandboxes.usage import top
 from sandboxes.views.shared import find_sandbox
 
 RANGES = (
@@ -69,8 +69,7 @@ async def processes(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse
     context: dict[str, Any] = {"sandbox": sandbox}
     if sandbox.status == Status.RUNNING:
         try:
-            async with guests.linked(sandbox) as link:
-                found, total = await link.top()
+            found, total = await top(sandbox)
             context |= {"found": found, "total": total}
         except Refused as refusal:
             context["trouble"] = sentence(refusal.message)

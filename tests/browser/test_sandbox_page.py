@@ -37,8 +37,11 @@ async def test_what_it_uses_and_what_runs_is_shown_and_kept_true(page: Page, box
     await expect(page.locator('[data-chart="memory"] [data-summary]')).to_contain_text("now")
     processes = page.get_by_role("region", name="Processes")
     await expect(processes).to_contain_text("sleep 301")
-    box.run("(setsid sleep 302 &)")
+    box.run("(setsid sleep 302 &) ; (setsid yes >/dev/null &)")
     await expect(processes).to_contain_text("sleep 302", timeout=15_000)
+    first = processes.locator("tbody tr").first
+    await expect(first).to_contain_text("yes")
+    await expect(first).to_contain_text(re.compile(r"\d\d %"))
     await expect(page.locator("#recent")).to_contain_text("sleep 302")
     await page.get_by_text("Show as table").click()
     await expect(page.locator("#usage tbody tr").first).to_be_visible()
