@@ -9,6 +9,7 @@ from django.urls.resolvers import URLPattern
 from disks.views import disks as disk_pages
 from disks.views import downloads, files_api, trash, uploads
 from disks.views import files as file_pages
+from disks.views import traffic as traffic_part
 from disks.views import transfer as transfer_pages
 
 app_name = "disks"
@@ -36,6 +37,7 @@ urlpatterns: list[URLPattern] = [
         file_pages.sandbox_files,
         name="sandbox_files",
     ),
+    path("sandboxes/<uuid:sandbox_id>/traffic/", traffic_part.traffic, name="sandbox_traffic"),
     path("disks/<uuid:place_id>/file-list", files_api.listing, DISK, name="file_list"),
     path("disks/<uuid:place_id>/file-stat", files_api.stat, DISK, name="file_stat"),
     path(

@@ -11,6 +11,10 @@ const HEIGHT = 128;
 const GAP_SECONDS = 150;
 const MOST_ROWS = 200;
 const MIB = 2 ** 20;
+// A chart shows at least so much time, and tells seconds apart below the other.
+const LEAST_SECONDS = 60;
+const BRIEF_SECONDS = 240;
+const EDGE = 26;
 
 const section = document.getElementById("usage");
 const { usage: address, cpus, memory, workspace, pids } = section.dataset;
@@ -47,7 +51,9 @@ function colour(name, alpha = 1) {
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const exact = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
 const at = (seconds) => clock.format(new Date(seconds * 1000));
+const atExactly = (seconds) => exact.format(new Date(seconds * 1000));
 
 // A round number at or above a value, for the top of a chart.
 function roundUp(value, step) {
@@ -60,6 +66,12 @@ function topOf({ most, grows, of }, values) {
   // A line that hugs the floor says nothing: the limit is in the words.
   if (of) return peak > most / 8 ? most : roundUp(peak * 2, MIB);
   return Math.max(most, peak);
+}
+
+// The words below the chart; one that would be cut at its left edge is left out.
+function labels(plot, splits) {
+  const words = plot.scales.x.max - plot.scales.x.min < BRIEF_SECONDS ? atExactly : at;
+  return splits.map((moment) => (plot.valToPos(moment, "x") < EDGE ? "" : words(moment)));
 }
 
 function options(kind, width) {
@@ -76,9 +88,9 @@ function options(kind, width) {
     legend: { show: false },
     padding: [8, 0, 0, 0],
     cursor: { sync: { key: "usage" }, drag: { x: false, y: false }, y: false, points: { size: 6 } },
-    scales: { x: { time: true }, y: { range: (plot) => [0, topOf(chart, plot.data[1])] } },
+    scales: { x: { time: true, range: (_, first, last) => [Math.min(first, last - LEAST_SECONDS), last] }, y: { range: (plot) => [0, topOf(chart, plot.data[1])] } },
     axes: [
-      { ...axis, size: 24, grid: { show: false }, space: 60, values: (_, splits) => splits.map(at) },
+      { ...axis, size: 24, grid: { show: false }, space: 72, values: labels },
       {
         ...axis,
         side: 1,
@@ -90,7 +102,7 @@ function options(kind, width) {
     ],
     series: [
       {},
-      { stroke: colour("--accent"), width: 1.5, fill: colour("--accent", 0.06), points: { show: false } },
+      { stroke: colour("--accent"), width: 1.5, fill: colour("--accent", 0.06), points: { show: (plot) => plot.data[0].length === 1 } },
     ],
     hooks: { setCursor: [showMoment] },
   };
@@ -153,7 +165,7 @@ function describe() {
     const peak = values.reduce((best, value, index) => (value > values[best] ? index : best), 0);
     const limit = of ? ` of ${words(most)}` : "";
     summary.replaceChildren(
-      "now ", strong(words(values.at(-1))), ", peak ", strong(words(values[peak])), `${limit} at ${at(samples.at[peak])}`,
+      isAlive() ? "now " : "last ", strong(words(values.at(-1))), ", peak ", strong(words(values[peak])), `${limit} at ${at(samples.at[peak])}`,
     );
     figure.querySelector(".canvas").setAttribute("aria-label", `${title}: ${summary.textContent}`);
   }
@@ -168,9 +180,8 @@ function showMoment(plot) {
 }
 
 function fillTable() {
-  const exact = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
   const rows = samples.at.map((moment, index) => [
-    exact.format(new Date(moment * 1000)),
+    atExactly(moment),
     ...Object.entries(CHARTS).map(([kind, { words }]) => words(samples[kind][index])),
   ]);
   section.querySelector("details tbody").replaceChildren(

@@ -47,7 +47,7 @@ def set_up(server: Server) -> dict[str, str]:
     process = {"command": "while sleep 1; do date; done"}
     _data(server, "POST", f"/sandbox/{ids['running']}/process", json=process)
     ids |= _terminals(server, ids)
-    ids |= _disk(server)
+    ids |= _disk(server, ids["running"])
     _data(server, "POST", f"/sandbox/{ids['paused']}/pause")
     server.request("DELETE", f"/sandbox/{ids['dead']}").raise_for_status()
     return ids
@@ -68,7 +68,7 @@ def _terminals(server: Server, ids: dict[str, str]) -> dict[str, str]:
     return {name: re.findall(r"[0-9a-f-]{36}", url)[1] for name, url in opened.items()}
 
 
-def _disk(server: Server) -> dict[str, str]:
+def _disk(server: Server, sandbox: str) -> dict[str, str]:
     disk = _data(server, "POST", "/disk")["id"]
     for name, content in FILES.items():
         upload = {"file": (name, content)}
@@ -76,5 +76,8 @@ def _disk(server: Server) -> dict[str, str]:
         _data(server, "POST", f"/disk/{disk}/artifact", files=upload, data=form)
     with Browser(server) as browser:
         answer = browser.post(f"/disks/{disk}/file-actions/delete", paths="/gone.txt")
+        assert answer.is_success, answer.text
+        sides = {"source": f"disk:{disk}:/", "target": f"sandbox:{sandbox}:/workspace"}
+        answer = browser.post("/transfer/start/", **sides, names="tenants.csv")
         assert answer.is_success, answer.text
     return {"disk": disk}
