@@ -105,6 +105,14 @@ def remove(project: Project, membership_id: int) -> Membership:
     return membership
 
 
+def leave(project: Project, user: User) -> Membership:
+    """Let somebody go. Writes. Raises NotFound for one who is no member, and Conflict."""
+    membership = project.memberships.filter(user=user).first()
+    if membership is None:
+        raise NotFound("you are no member of this project, only its administrator")
+    return remove(project, membership.pk)
+
+
 def _locked(project: Project, membership_id: int) -> Membership:
     # The lock on the project lets two owners not remove each other at the same time.
     Project.objects.select_for_update().get(pk=project.pk)

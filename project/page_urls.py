@@ -22,6 +22,7 @@ urlpatterns: list[URLPattern] = [
     path("settings/delete/", post(settings.delete), name="delete_project"),
     path("settings/members/", members.show, name="members"),
     path("settings/members/add/", post(members.add), name="add_member"),
+    path("settings/members/leave/", post(members.leave), name="leave_project"),
     path("settings/members/<int:membership_id>/role/", post(members.change_role), name="role"),
     path(
         "settings/members/<int:membership_id>/remove/", post(members.remove), name="remove_member"

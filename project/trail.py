@@ -50,6 +50,7 @@ WORDS = {
     "key.create": "made API key",
     "key.revoke": "revoked API key",
     "member.add": "added",
+    "member.leave": "left the project as",
     "member.remove": "removed",
     "member.role": "changed the role of",
     "project.create": "made project",

@@ -26,7 +26,12 @@ async def show(request: PageRequest) -> HttpResponse:
 
 async def _page(request: PageRequest, added: members.Added | None = None) -> HttpResponse:
     found = await read(lambda: list(members.members_of(request.member.project)))
-    context = {"memberships": found, "roles": ROLES, "added": added}
+    context = {
+        "memberships": found,
+        "is_member": any(one.user == request.member.user for one in found),
+        "roles": ROLES,
+        "added": added,
+    }
     part = "#rows" if request.GET.get("part") == "rows" else ""
     response = await render(request, f"project/members.html{part}", context)
     if added and added.password:
@@ -66,6 +71,15 @@ async def remove(request: PageRequest, membership_id: int) -> HttpResponse:
     name = removed.user.username
     to = reverse("home") if removed.user == request.member.user else reverse("members")
     return await done(request, f"{name} is not in the project any more.", to)
+
+
+@page()
+async def leave(request: PageRequest) -> HttpResponse:
+    """Leave a project of one's own accord, in any role."""
+    project = request.member.project
+    left = await write(members.leave, project, request.member.user)
+    await _changed(request, "member.leave", left)
+    return await done(request, f"You have left {project}.", reverse("home"))
 
 
 async def _changed(request: PageRequest, verb: str, who: Membership, detail: str = "") -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import AsyncClient
+from django.utils import timezone
 
 from project import keys
 from project.models import ApiKey, Project
@@ -33,6 +37,19 @@ def test_a_revoked_key_is_unknown_at_once(project: Project) -> None:
 def test_a_token_of_ones_own_must_have_the_form_of_a_key(project: Project, token: str) -> None:
     with pytest.raises(ValueError, match="sk-ac-"):
         keys.create_key(project, "agent", token)
+
+
+def test_the_command_makes_a_key_that_may_what_it_says(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("create_key", project="ours", name="ci", may=["disks:read"], days=7)
+    key = keys.find_key(capsys.readouterr().out.strip())
+    assert key is not None
+    assert (key.project, key.name, key.scopes) == (project, "ci", ["disks:read"])
+    assert key.expires_at is not None
+    assert timedelta(days=6) < key.expires_at - timezone.now() < timedelta(days=8)
+    with pytest.raises(CommandError, match="--days"):
+        call_command("create_key", days=0)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,30 @@ def test_one_of_two_owners_may_go(owner: Client, project: Project) -> None:
     assert list(project.memberships.values_list("user__username", flat=True)) == ["other"]
 
 
+def test_anybody_may_leave(project: Project, stranger: Project) -> None:
+    viewer = make_person("viewer", project, stranger)
+    assert "Leave</button>" in viewer.get(reverse("members")).content.decode()
+    viewer.post(reverse("leave_project"))
+    assert not project.memberships.exists()
+    line = Activity.objects.get(verb="member.leave")
+    assert (line.actor, line.project) == ("viewer", project)
+    assert viewer.get(reverse("members")).status_code == 404
+
+
+def test_the_last_owner_does_not_leave(owner: Client, project: Project) -> None:
+    answer = owner.post(reverse("leave_project"), headers={"Accept": "application/json"})
+    assert answer.status_code == 409
+    assert "last owner" in answer.json()["error"]
+    assert membership("owner").role == "owner"
+
+
+def test_an_administrator_is_no_member(project: Project, stranger: Project) -> None:
+    root = make_person("superuser", project, stranger)
+    answer = root.post(reverse("leave_project"), headers={"Accept": "application/json"})
+    assert answer.status_code == 404
+    assert "Leave</button>" not in root.get(reverse("members")).content.decode()
+
+
 def test_a_member_of_another_project_cannot_be_touched(
     owner: Client, project: Project, stranger: Project
 ) -> None:
