@@ -15,6 +15,7 @@ from django.conf import settings
 
 from disks.entries import Entry, join, shown
 from disks.models import OnConflict
+from disks.models import Place as PlaceKind
 from disks.places.base import Place
 from project.errors import Conflict, NoSpace, NotFound, Refused, TooLarge, Unavailable
 from project.words import size as in_words
@@ -189,6 +190,8 @@ class Copying:
             return done is not None
         if not await self._stream(entry, to):
             return False
+        if self.target.kind == PlaceKind.DISK:
+            await self.source.note_copied(entry.path)
         if self.moves:
             # Only now: the copy is safe.
             await self.source.remove([entry.path], self.by)

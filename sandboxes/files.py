@@ -1,12 +1,18 @@
-"""Files of a running sandbox, as streams. Everything happens as the sandbox's own user."""
+"""Files of a running sandbox, as streams. Everything happens as the sandbox's own user.
+
+Who reads or changes a file uses the sandbox, which renews it; who only looks around does not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 
+from django.utils import timezone
+
+from project import database
 from project.errors import Invalid
-from sandboxes import guests
+from sandboxes import guests, history
 from sandboxes.guest.link import FileStat
 from sandboxes.models import Sandbox
 
@@ -41,16 +47,25 @@ async def read(
     sandbox: Sandbox, path: str, start: int = 0, end: int | None = None
 ) -> tuple[FileStat, AsyncGenerator[bytes]]:
     """Open a file. Return what it is and its bytes from start up to end, as a stream."""
+    await _use(sandbox)
     async with guests.linked(sandbox) as link:
         header, chunks = await link.read(checked(path), start=start, end=end)
-    return header, _translated(chunks)
+    return header, _translated(sandbox, chunks)
 
 
-async def _translated(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+async def _translated(sandbox: Sandbox, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     with guests.refusals():
         async with aclosing(chunks) as stream:
             async for chunk in stream:
                 yield chunk
+                await _use(sandbox)
+
+
+async def _use(sandbox: Sandbox) -> None:
+    """Renew a sandbox, unless that was done a moment ago. Does not wait for the database."""
+    now = timezone.now()
+    if not history.is_renewed(sandbox, now):
+        await database.note_soon(history.renew, sandbox, now)
 
 
 async def write(
@@ -62,12 +77,20 @@ async def write(
     overwrite: bool = True,
 ) -> FileStat:
     """Write a file whole or not at all; folders on the way are made."""
-    async with guests.linked(sandbox) as link:
-        return await link.write(checked(path), chunks, size=size, overwrite=overwrite)
+    async with guests.linked(sandbox) as link, aclosing(_noted(sandbox, chunks)) as noted:
+        return await link.write(checked(path), noted, size=size, overwrite=overwrite)
+
+
+async def _noted(sandbox: Sandbox, chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    await _use(sandbox)
+    async for chunk in chunks:
+        yield chunk
+        await _use(sandbox)
 
 
 async def mkdir(sandbox: Sandbox, path: str, *, exist_ok: bool = True) -> FileStat:
     """Make a folder and those on the way to it."""
+    await _use(sandbox)
     async with guests.linked(sandbox) as link:
         if exist_ok:
             await link.mkdir(checked(path), parents=True)
@@ -78,17 +101,20 @@ async def mkdir(sandbox: Sandbox, path: str, *, exist_ok: bool = True) -> FileSt
 
 
 async def move(sandbox: Sandbox, path: str, to: str, *, overwrite: bool = False) -> FileStat:
+    await _use(sandbox)
     async with guests.linked(sandbox) as link:
         await link.move(checked(path), checked(to), overwrite=overwrite)
         return await link.stat(to)
 
 
 async def copy(sandbox: Sandbox, path: str, to: str, *, overwrite: bool = False) -> FileStat:
+    await _use(sandbox)
     async with guests.linked(sandbox) as link:
         await link.copy(checked(path), checked(to), overwrite=overwrite)
         return await link.stat(to, follow=False)
 
 
 async def remove(sandbox: Sandbox, path: str, *, recursive: bool = False) -> None:
+    await _use(sandbox)
     async with guests.linked(sandbox) as link:
         await link.remove(checked(path), recursive=recursive)

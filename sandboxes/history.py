@@ -130,9 +130,14 @@ def is_cut(command: str) -> bool:
     return len(command) > 2 * int(settings.COMMAND_KEPT_OUTPUT_BYTES)
 
 
+def is_renewed(sandbox: Sandbox, now: datetime) -> bool:
+    """Has the expiry been moved just now? As far as this object knows."""
+    return bool(sandbox.renewed_at and now - sandbox.renewed_at < RENEWAL_PRECISION)
+
+
 def renew(sandbox: Sandbox, now: datetime) -> None:
     """Move the expiry of a sandbox in use. Only a running one is renewed. Writes the database."""
-    if sandbox.renewed_at and now - sandbox.renewed_at < RENEWAL_PRECISION:
+    if is_renewed(sandbox, now):
         return
     # Its lifetime may have been changed since it was read.
     sandbox.refresh_from_db(fields=("lifetime_seconds", "last_expiry_at"))

@@ -102,6 +102,10 @@ class Place(ABC):
     async def name_beside(self, path: str) -> str:
         """Return a path that is free, such as `/a/report (2).txt`."""
 
+    @abstractmethod
+    async def note_copied(self, path: str) -> None:
+        """Remember that a file was copied from here to a disk, where such is remembered."""
+
     async def meta(self, path: str) -> dict[str, Any]:
         """Return what people and programs keep beside a file."""
         raise Unprocessable("only files on disks have metadata", tag="no_metadata")

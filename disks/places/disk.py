@@ -146,6 +146,9 @@ class DiskPlace(Place):
         empty = await blobs.empty(self.project_id)
         return str(await database.write(trash.put, self.id, list(paths), by, empty))
 
+    async def note_copied(self, path: str) -> None:
+        """Nothing: only what a sandbox made is remembered."""
+
     async def name_beside(self, path: str) -> str:
         return await database.read(tree.free_beside, self.id, entries.clean(path))
 

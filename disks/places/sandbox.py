@@ -11,8 +11,9 @@ from disks import entries
 from disks.entries import Entry, Kind, Listing
 from disks.models import OnConflict
 from disks.places.base import Place
+from project import database
 from project.errors import Conflict, NotFound, Refused, Unprocessable
-from sandboxes import files
+from sandboxes import files, history
 from sandboxes.access import require_running
 from sandboxes.guest.link import FileStat
 from sandboxes.models import Sandbox
@@ -253,6 +254,9 @@ class SandboxPlace(Place):
                 raise Conflict("the root folder stays", tag="root_folder")
             await files.remove(self.sandbox, clean, recursive=True)
         return ""
+
+    async def note_copied(self, path: str) -> None:
+        await database.note(history.note_generated_file, self.sandbox, path)
 
     async def name_beside(self, path: str) -> str:
         return await self._beside(self._path(path), is_folder=False)

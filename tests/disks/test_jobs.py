@@ -17,11 +17,13 @@ from disks.jobs import Wish
 from disks.models import Disk, OnConflict, Transfer
 from disks.places.base import Place
 from disks.places.disk import DiskPlace
+from disks.places.sandbox import SandboxPlace
 from project import database
 from project.errors import Conflict, Invalid, NotFound
 from project.models import Activity, Project
 from sandboxes import lifecycle
-from sandboxes.models import Reason, Sandbox
+from sandboxes.models import GeneratedFile, Reason, Sandbox
+from sandboxes.options import NewSandbox
 
 pytestmark = pytest.mark.slow
 
@@ -193,6 +195,21 @@ async def test_keep_both_gives_a_folder_another_name(
 
     assert await read(place, f"{top}/in/a.txt") == b"old"
     assert await read(place, f"{top}/in (2)/a.txt") == b"new"
+
+
+@pytest.mark.usefixtures("local_engine")
+async def test_what_a_sandbox_made_is_remembered(project: Project, disk_place: DiskPlace) -> None:
+    box = SandboxPlace(await lifecycle.create(project, NewSandbox()))
+    await write(box, "/workspace/out/a.txt")
+    await write(box, "/workspace/out/b.txt")
+    await write(disk_place, "/c.txt")
+    await run(project, wish(box, disk_place, "out", moves=True))
+    await run(project, wish(disk_place, box, "c.txt"))
+    made = await database.read(lambda: list(GeneratedFile.objects.order_by("path")))
+    assert [(file.sandbox_id, file.path) for file in made] == [
+        (box.id, "/workspace/out/a.txt"),
+        (box.id, "/workspace/out/b.txt"),
+    ]
 
 
 async def test_links_and_special_files_are_left_out_with_a_reason(

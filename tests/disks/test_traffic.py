@@ -47,7 +47,7 @@ async def test_a_tree_without_end_is_not_waited_for(
     await put(place, "a.txt")
     walk = place.walk
 
-    async def endless(path: str):  # type: ignore[no-untyped-def]
+    async def endless(path: str):
         async for entry in walk(path):
             yield entry
         await asyncio.sleep(1000)

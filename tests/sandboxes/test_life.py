@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -137,16 +138,38 @@ def test_a_killed_sandbox_tells_when_why_and_by_whom(server: Server) -> None:
 
 
 def test_an_unused_sandbox_expires_and_use_renews_it(server: Server) -> None:
-    idle, used = make_box(server, timeout=10), make_box(server, timeout=10)
+    idle, used, written = (make_box(server, timeout=10) for _ in range(3))
     deadline = time.monotonic() + 25
     while idle.data("GET")["sandbox_status"] == "running":
         assert used.run("true")["exit_code"] == 0
+        file = {"params": {"path": "/workspace/a.txt"}, "content": b"text"}
+        assert written.request("PUT", "/files", **file).is_success
+        # Who only looks does not use it.
+        assert idle.request("GET", "/files/list", params={"path": "/workspace"}).status_code in (
+            200,
+            404,
+        )
         assert time.monotonic() < deadline
         time.sleep(0.5)
     told = idle.data("GET")
     assert (told["sandbox_status"], told["reason"]) == ("killed", "expired")
-    assert used.data("GET")["sandbox_status"] == "running"
-    used.request("DELETE")
+    for box in (used, written):
+        assert box.data("GET")["sandbox_status"] == "running"
+        box.request("DELETE")
+
+
+def test_a_file_on_its_way_holds_its_sandbox(server: Server) -> None:
+    box = make_box(server, timeout=10)
+
+    def slow() -> Iterator[bytes]:
+        for _ in range(28):
+            yield b"x" * 100_000
+            time.sleep(0.5)
+
+    answer = box.request("PUT", "/files", params={"path": "/workspace/a.bin"}, content=slow())
+    assert answer.is_success, answer.text
+    assert box.run("wc -c < a.bin")["stdout"] == "2800000\n"
+    box.request("DELETE")
 
 
 def test_a_command_that_is_waited_for_holds_its_sandbox(server: Server) -> None:
