@@ -1,8 +1,8 @@
 """Records terminals as asciicast v3: https://docs.asciinema.org/manual/asciicast/v3/
 
 A recorder is one more viewer of its terminal. What it has is in the database, in parts that know
-how far they reach: when a server ends, another one goes on from there. Output only; what people
-type is not recorded but for its echo.
+how far they reach: when a server ends, another one goes on from there. Output and sizes only;
+what people type is not recorded but for its echo.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.utils import timezone
 
@@ -89,8 +91,10 @@ async def _record_on(sandbox: Sandbox, terminal: Terminal) -> None:
     try:
         async with guests.linked(sandbox) as link:
             attachment = await link.attach(terminal.process_id, since=begun, window=WINDOW)
+        recorder = _Recorder(terminal, begun, recorded)
         try:
-            end = await _Recorder(terminal, begun, recorded).follow(attachment)
+            async with _told_of_sizes(recorder, terminal):
+                end = await recorder.follow(attachment)
         finally:
             await attachment.detach()
     except Refused as refusal:
@@ -98,6 +102,30 @@ async def _record_on(sandbox: Sandbox, terminal: Terminal) -> None:
         return
     if end is not None:
         await terminals.finish(sandbox, terminal, end=end)
+
+
+@asynccontextmanager
+async def _told_of_sizes(recorder: _Recorder, terminal: Terminal) -> AsyncIterator[None]:
+    """Tell a recorder the size of its terminal, now and whenever a viewer changes it."""
+    layer: Any = get_channel_layer()
+    group, channel = terminals.group_of(terminal.pk), await layer.new_channel()
+
+    async def listen() -> None:
+        while True:
+            message = await layer.receive(channel)
+            if message["type"] == "terminal.size":
+                recorder.note_size(message["rows"], message["cols"])
+
+    await layer.group_add(group, channel)
+    await database.read(terminal.refresh_from_db, fields=("rows", "columns"))
+    recorder.note_size(terminal.rows, terminal.columns)
+    listener = asyncio.create_task(listen())
+    try:
+        yield
+    finally:
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
+        await layer.group_discard(group, channel)
 
 
 def _last_part(terminal: Terminal) -> RecordingPart | None:
@@ -141,16 +169,24 @@ class _Recorder:
             finally:
                 waiting.cancel()
 
-    def _add(self, offset: int, data: bytes) -> None:
+    def note_size(self, rows: int, columns: int) -> None:
+        self._lines.append(_event(self._interval(), "r", f"{columns}x{rows}"))
+
+    def _interval(self) -> float:
+        """Return how long the last event is ago; the recording is so much longer now."""
         now = time.monotonic()
         interval, self._before = now - self._before, now
         self._seconds += interval
+        return interval
+
+    def _add(self, offset: int, data: bytes) -> None:
+        interval = self._interval()
         if offset > self._position:
             left_out = f"\r\n[{offset - self._position} bytes were not recorded]\r\n"
-            self._lines.append(_event(interval, left_out))
+            self._lines.append(_event(interval, "o", left_out))
             interval = 0.0
         self._position = offset + len(data)
-        self._lines.append(_event(interval, self._decoder.decode(data)))
+        self._lines.append(_event(interval, "o", self._decoder.decode(data)))
         self._size += len(data)
 
     async def _write_what_is_due(self) -> bool:
@@ -164,7 +200,8 @@ class _Recorder:
 
     async def _write(self) -> None:
         self._part_began = time.monotonic()
-        if not self._lines:
+        if not self._size:
+            # A size waits for what is drawn in it: a part is known by how far its output goes.
             return
         text, self._lines, self._size = "".join(self._lines), [], 0
         await database.note(
@@ -175,8 +212,8 @@ class _Recorder:
         )
 
 
-def _event(interval: float, text: str) -> str:
-    return json.dumps([round(interval, 3), "o", text.replace("\x00", "\ufffd")]) + "\n"
+def _event(interval: float, code: str, text: str) -> str:
+    return json.dumps([round(interval, 3), code, text.replace("\x00", "\ufffd")]) + "\n"
 
 
 # --- Played -----------------------------------------------------------------------------------

@@ -128,6 +128,11 @@ def _new_name(sandbox: Sandbox, command: str) -> str:
     return name
 
 
+def group_of(terminal_id: uuid.UUID) -> str:
+    """Return the channel group of those who watch a terminal."""
+    return f"terminal.{terminal_id}"
+
+
 # --- Found ------------------------------------------------------------------------------------
 
 

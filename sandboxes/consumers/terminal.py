@@ -78,7 +78,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         arguments = self.scope["url_route"]["kwargs"]
         query = parse_qs(self.scope["query_string"].decode(errors="replace"))
-        self.group = f"terminal.{arguments['terminal_id']}"
+        self.group = terminals.group_of(arguments["terminal_id"])
         self.client = query.get("client", [""])[0][:64]
         # What was sent and what the page has drawn, as offsets into the terminal's output.
         self.sent = self.acked = 0

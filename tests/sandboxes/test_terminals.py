@@ -293,6 +293,8 @@ async def test_recording_plays_what_was_shown(browser: Browser, server: Server) 
     address = open_one(browser, box)
     async with terminal(browser, address) as viewer:
         await viewer.until(PROMPT)
+        await viewer.say("resize", rows=33, cols=99)
+        await viewer.told("size", rows=33, cols=99)
         await viewer.type(b"echo re''corded; exit\n")
         await viewer.told("exit")
     path = address.removeprefix("/ws") + "recording.cast"
@@ -301,5 +303,9 @@ async def test_recording_plays_what_was_shown(browser: Browser, server: Server) 
             await asyncio.sleep(0.2)
     header, *events = text.strip().splitlines()
     assert '"version": 3' in header
-    assert all(re.match(r'\[\d+\.?\d*, "o", ".*"\]$', event) for event in events)
+    assert all(re.match(r'\[\d+\.?\d*, "[or]", ".*"\]$', event) for event in events)
+    sizes = [event for event in events if '"r"' in event]
+    assert '"80x24"' in sizes[0]
+    assert '"99x33"' in sizes[-1]
+    assert events.index(sizes[-1]) < next(n for n, e in enumerate(events) if "corded" in e)
     box.request("DELETE")

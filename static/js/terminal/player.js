@@ -82,10 +82,16 @@ class Player {
   #seek(to) {
     if (to < this.now) {
       this.term.reset();
+      this.#resize(`${this.header.term.cols}x${this.header.term.rows}`);
       this.next = 0;
     }
     this.now = to;
     this.#drawUpToNow();
+  }
+
+  #resize(size) {
+    const [columns, rows] = size.split("x").map(Number);
+    if (columns > 0 && rows > 0) this.term.resize(columns, rows);
   }
 
   #drawUpToNow() {
@@ -93,6 +99,11 @@ class Player {
     while (this.next < this.events.length && this.events[this.next].at <= this.now) {
       const { code, data } = this.events[this.next];
       if (code === "o") text += data;
+      if (code === "r") {
+        // In its turn: what was shown before was laid out in the former size.
+        this.term.write(text, () => this.#resize(data));
+        text = "";
+      }
       this.next += 1;
     }
     if (text) this.term.write(text);
