@@ -7,8 +7,7 @@ to the page     hello   {pos, reset}: what follows starts at `pos`; if `reset`, 
                 exit    {state, words, detail}: the command has ended; then the socket is closed
 from the page   ack     {pos}: everything before `pos` has been drawn
 
-`pos` counts the bytes of both streams. No more than HIGH bytes are sent ahead of what was drawn;
-a page that cannot keep up misses what the guest no longer holds, and never holds the command up.
+`pos` counts the bytes of both streams. Only so much is sent ahead of what was drawn; a page that cannot keep up misses what the guest no longer holds, and never holds the command up.
 """
 
 from __future__ import annotations
@@ -17,46 +16,36 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Coroutine
-from typing import Any
 from urllib.parse import parse_qs
-
-from channels.generic.websocket import AsyncWebsocketConsumer
 
 from project import database
 from project.errors import Forbidden, NotFound, Refused
 from sandboxes import commands, guests
-from sandboxes.consumers.visitor import CloseCode, Visitor, visitor_of
+from sandboxes.consumers.viewer import WINDOW, Frozen, Viewer
+from sandboxes.consumers.visitor import CloseCode, visitor_of
 from sandboxes.guest.link import OutputChunk
 from sandboxes.models import Command, CommandStatus
 from sandboxes.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 
-HIGH = 256 * 1024
-LOW = 64 * 1024
-WINDOW = 256 * 1024
 PIECE = 64 * 1024
 STREAMS = {"stdout": b"\x00", "stderr": b"\x01"}
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.3
-LOOK_AGAIN_SECONDS = 60.0
 MAX_MESSAGE = 1024
 
 
-class OutputConsumer(AsyncWebsocketConsumer):
+class OutputConsumer(Viewer):
     """One viewer of one command."""
 
-    visitor: Visitor
     row: Command
+    greeted = False
 
     async def connect(self) -> None:
         arguments = self.scope["url_route"]["kwargs"]
         query = parse_qs(self.scope["query_string"].decode(errors="replace"))
         self.sent = self.acked = _position(query.get("pos", [""])[0])
-        self.drawn = asyncio.Event()
-        self.greeted = False
-        self.tasks: set[asyncio.Task[None]] = set()
         await self.accept()
         try:
             self.visitor = await visitor_of(self.scope, arguments["sandbox_id"])
@@ -66,18 +55,11 @@ class OutputConsumer(AsyncWebsocketConsumer):
         except NotFound:
             await self.close(CloseCode.NOT_FOUND)
         else:
-            self._spawn(self._follow())
-            self._spawn(self._watch_visitor())
+            self.spawn(self._follow())
+            self.spawn(self.watch_visitor())
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def disconnect(self, code: int) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+    async def put_out(self, message: str) -> None:
+        await self.close(CloseCode.FORBIDDEN)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if text_data is None or len(text_data) > MAX_MESSAGE:
@@ -85,18 +67,7 @@ class OutputConsumer(AsyncWebsocketConsumer):
         with contextlib.suppress(ValueError, TypeError, KeyError):
             message = json.loads(text_data)
             if isinstance(message, dict) and message.get("t") == "ack":
-                self.acked = max(self.acked, min(int(message["pos"]), self.sent))
-                self.drawn.set()
-
-    async def _watch_visitor(self) -> None:
-        """Close the socket of somebody who may no longer look."""
-        while True:
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            try:
-                await visitor_of(self.scope, self.visitor.sandbox.pk)
-            except Refused:
-                await self.close(CloseCode.FORBIDDEN)
-                return
+                self.note_drawn(int(message["pos"]))
 
     async def _follow(self) -> None:
         """Send what the command says until it has ended, over as many links as that takes."""
@@ -124,6 +95,16 @@ class OutputConsumer(AsyncWebsocketConsumer):
         await self.close(CloseCode.ENDED)
 
     async def _send_from_guest(self) -> None:
+        while True:
+            try:
+                await self._attach_and_send()
+            except Frozen:
+                # Nothing is held up for it meanwhile.
+                await self.until_drawn()
+            else:
+                return
+
+    async def _attach_and_send(self) -> None:
         async with guests.linked(self.visitor.sandbox) as link:
             attachment = await link.attach(self.row.process_id, since=self.sent, window=WINDOW)
             try:
@@ -140,7 +121,8 @@ class OutputConsumer(AsyncWebsocketConsumer):
         self.sent = self.acked = 0
         await self._greet(0, reset=True)
         for stream, text in (("stdout", self.row.stdout), ("stderr", self.row.stderr)):
-            await self._send_chunk(OutputChunk(stream, self.sent, text.encode()))
+            with contextlib.suppress(Frozen):
+                await self._send_chunk(OutputChunk(stream, self.sent, text.encode()))
 
     async def _greet(self, position: int, *, reset: bool = False) -> None:
         self.sent = self.acked = position
@@ -156,10 +138,7 @@ class OutputConsumer(AsyncWebsocketConsumer):
             piece = chunk.data[start : start + PIECE]
             await self.send(bytes_data=tag + piece)
             self.sent += len(piece)
-        if self.sent - self.acked > HIGH:
-            while self.sent - self.acked > LOW:
-                self.drawn.clear()
-                await self.drawn.wait()
+        await self.wait_for_page()
 
     async def _say(self, kind: str, **message: object) -> None:
         await self.send(text_data=json.dumps({"t": kind, **message}))

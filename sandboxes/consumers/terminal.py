@@ -15,8 +15,9 @@ to the page     hello   {v, sid, pos, end, reset, preamble, rows, cols, ro, view
 from the page   ack     {pos}: everything before `pos` has been drawn
                 resize  {rows, cols}, signal {sig}, take {}, redraw {}, ping {ts}
 
-A page acknowledges what it has drawn, and no more than HIGH bytes are sent ahead of that. One
-viewer's keys count at a time, the others watch and may take over.
+A page acknowledges what it has drawn, and only so much is sent ahead of that. One viewer's keys
+count at a time, the others watch and may take over. A page names itself with `client` and counts
+its connections with `turn`: the next one goes on where the last one broke off.
 """
 
 from __future__ import annotations
@@ -25,17 +26,15 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import parse_qs
-
-from channels.generic.websocket import AsyncWebsocketConsumer
 
 from project import database
 from project.errors import Forbidden, Invalid, NotFound, Refused
 from sandboxes import guests, terminals
 from sandboxes.access import how_it_ended
 from sandboxes.consumers.keyboard import Keyboard
+from sandboxes.consumers.viewer import WINDOW, Frozen, Viewer
 from sandboxes.consumers.visitor import CloseCode, Visitor, visitor_of
 from sandboxes.guest.link import Attachment, OutputChunk
 from sandboxes.models import Sandbox, Status, Terminal
@@ -44,14 +43,6 @@ from sandboxes.terminals import Size
 logger = logging.getLogger(__name__)
 
 PROTOCOL = "sbx.term.v1"
-# Of output so much may be under way to a page before it has drawn any of it, and it goes on
-# once so little is left. The page acknowledges in smaller steps than that.
-HIGH = 256 * 1024
-LOW = 64 * 1024
-WINDOW = 256 * 1024
-# A page that has drawn nothing for so long is frozen: the program goes on without it.
-FROZEN_SECONDS = 10.0
-LOOK_AGAIN_SECONDS = 60.0
 # A link that broke is opened anew, so often and with such a pause.
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.3
@@ -64,29 +55,25 @@ class Resync(Exception):
     """The page was too slow: what comes next is no longer what it waits for."""
 
 
-class Frozen(Exception):
-    """The page draws nothing any more."""
-
-
-class TerminalConsumer(AsyncWebsocketConsumer):
+class TerminalConsumer(Viewer):
     """One viewer of one terminal."""
 
-    visitor: Visitor
     terminal: Terminal
     keyboard: Keyboard | None = None
+    has_joined = False
+    # Whose keys count: their channel and their name.
+    driver: tuple[str, str] | None = None
+    # The size that is wanted, while the terminal is given it.
+    wanted: Size | None = None
+    is_counting = False
+    counts_again = False
 
     async def connect(self) -> None:
         arguments = self.scope["url_route"]["kwargs"]
         query = parse_qs(self.scope["query_string"].decode(errors="replace"))
         self.group = terminals.group_of(arguments["terminal_id"])
         self.client = query.get("client", [""])[0][:64]
-        # What was sent and what the page has drawn, as offsets into the terminal's output.
-        self.sent = self.acked = 0
-        self.drawn = asyncio.Event()
-        # Whose keys count: their channel and their name.
-        self.driver: tuple[str, str] | None = None
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.wanted: Size | None = None
+        self.turn = _offset(query.get("turn", [""])[0]) or 0
         await self.accept(PROTOCOL if PROTOCOL in self.scope["subprotocols"] else None)
         try:
             self.visitor = await visitor_of(self.scope, arguments["sandbox_id"])
@@ -103,26 +90,20 @@ class TerminalConsumer(AsyncWebsocketConsumer):
 
     async def _join(self, position: int | None) -> None:
         await self.channel_layer.group_add(self.group, self.channel_name)
+        self.has_joined = True
         if not self.read_only:
             self.keyboard = Keyboard(self.visitor.sandbox, self.terminal, self._say_typed)
         await self._tell_group("who", client=self.client)
-        self._spawn(self._follow(position))
-        self._spawn(self._watch_visitor())
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.spawn(self._follow(position))
+        self.spawn(self.watch_visitor())
 
     async def disconnect(self, code: int) -> None:
-        tasks = list(self.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await super().disconnect(code)
         if self.keyboard is not None:
             await self.keyboard.close()
-        await self.channel_layer.group_discard(self.group, self.channel_name)
-        await self._tell_group("left")
+        if self.has_joined:
+            await self.channel_layer.group_discard(self.group, self.channel_name)
+            await self._tell_group("left")
 
     # --- Output -----------------------------------------------------------------------------
 
@@ -154,7 +135,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
                 position = None
             except Frozen:
                 # Nothing is held up for it meanwhile.
-                await self._until_drawn()
+                await self.until_drawn()
                 position = self.sent
             else:
                 return
@@ -202,17 +183,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
             raise Resync
         await self.send(bytes_data=chunk.data)
         self.sent += len(chunk.data)
-        if self.sent - self.acked > HIGH:
-            try:
-                async with asyncio.timeout(FROZEN_SECONDS):
-                    await self._until_drawn()
-            except TimeoutError:
-                raise Frozen from None
-
-    async def _until_drawn(self) -> None:
-        while self.sent - self.acked > LOW:
-            self.drawn.clear()
-            await self.drawn.wait()
+        await self.wait_for_page()
 
     async def _say_ended(self, code: int | None = None) -> None:
         sandbox = self.visitor.sandbox
@@ -261,8 +232,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):
     async def _obey(self, message: dict[str, Any]) -> None:
         kind = message.get("t")
         if kind == "ack":
-            self.acked = max(self.acked, min(int(message["pos"]), self.sent))
-            self.drawn.set()
+            self.note_drawn(int(message["pos"]))
         elif kind == "ping":
             await self._say("pong", ts=float(message["ts"]))
         elif self.keyboard is not None:
@@ -278,15 +248,15 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         elif len(self.tasks) > MAX_TASKS:
             return
         elif kind == "redraw":
-            self._spawn(self._redraw())
+            self.spawn(self._redraw())
         elif kind == "signal" and await self._may_drive():
-            self._spawn(self._signal(str(message["sig"])))
+            self.spawn(self._signal(str(message["sig"])))
 
     def _want(self, size: Size) -> None:
         """Resize soon; of several wishes that come meanwhile the last one counts."""
         is_resizing, self.wanted = self.wanted is not None, size
         if not is_resizing:
-            self._spawn(self._resize())
+            self.spawn(self._resize())
 
     async def _resize(self) -> None:
         try:
@@ -333,19 +303,25 @@ class TerminalConsumer(AsyncWebsocketConsumer):
 
     async def _drive(self) -> None:
         self.driver = (self.channel_name, self.visitor.member.name)
-        await self._tell_group("driving", name=self.visitor.member.name, client=self.client)
+        await self._tell_driving()
+
+    async def _tell_driving(self) -> None:
+        name = self.visitor.member.name
+        await self._tell_group("driving", name=name, client=self.client, turn=self.turn)
 
     async def terminal_who(self, event: dict[str, Any]) -> None:
-        """A viewer has come: whoever types says so, or makes way for its own next connection."""
+        """A viewer has come: whoever types says so."""
         if self.driver is None or self.driver[0] != self.channel_name:
             return
         if event["from"] != self.channel_name:
-            await self._tell_group("driving", name=self.driver[1], client=self.client)
+            await self._tell_driving()
 
     async def terminal_driving(self, event: dict[str, Any]) -> None:
         mine = event["from"] == self.channel_name
-        if not mine and self.client and event["client"] == self.client and not self.read_only:
+        is_former = event["client"] == self.client and event["turn"] < self.turn
+        if is_former and self.client and not self.read_only:
             # What types is this page's own former connection, which nobody has missed yet.
+            # That one does not answer: its turn is over.
             await self._drive()
             return
         self.driver = (event["from"], event["name"])
@@ -362,10 +338,22 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         await self._say("size", rows=event["rows"], cols=event["cols"])
 
     async def terminal_viewers(self, event: dict[str, Any]) -> None:
-        with contextlib.suppress(Refused):
-            info = await terminals.info(self.visitor.sandbox, self.terminal)
-            recorder = 1 if self.terminal.recorded else 0
-            await self._say("viewers", n=max(1, info.attached - recorder))
+        """Count the viewers anew, beside the frames that come: the guest may take its time."""
+        self.counts_again = True
+        if not self.is_counting:
+            self.is_counting = True
+            self.spawn(self._count_viewers())
+
+    async def _count_viewers(self) -> None:
+        try:
+            while self.counts_again:
+                self.counts_again = False
+                with contextlib.suppress(Refused):
+                    info = await terminals.info(self.visitor.sandbox, self.terminal)
+                    recorder = 1 if self.terminal.recorded else 0
+                    await self._say("viewers", n=max(1, info.attached - recorder))
+        finally:
+            self.is_counting = False
 
     async def _tell_group(self, kind: str, **more: object) -> None:
         message = {"type": f"terminal.{kind}", "from": self.channel_name, **more}
@@ -383,18 +371,12 @@ class TerminalConsumer(AsyncWebsocketConsumer):
         await self._say("warn", code="refused", msg=message)
         await self.close(code)
 
-    async def _watch_visitor(self) -> None:
-        """See whether the visitor may still be here, for as long as they are."""
-        while True:
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-            try:
-                visitor = await visitor_of(self.scope, self.visitor.sandbox.id)
-            except Refused as refusal:
-                await self._refuse(CloseCode.FORBIDDEN, refusal.message)
-                return
-            if self.keyboard is not None and not visitor.may_work:
-                await self._refuse(CloseCode.FORBIDDEN, "your role was changed; come back to watch")
-                return
+    def look_at(self, visitor: Visitor) -> None:
+        if self.keyboard is not None and not visitor.may_work:
+            raise Forbidden("your role was changed; come back to watch")
+
+    async def put_out(self, message: str) -> None:
+        await self._refuse(CloseCode.FORBIDDEN, message)
 
 
 def _offset(text: str) -> int | None:

@@ -164,13 +164,35 @@ async def test_one_types_at_a_time_and_another_takes_over(browser: Browser, box:
 
 async def test_next_connection_of_a_page_types_on(browser: Browser, box: Box) -> None:
     address = open_one(browser, box)
-    async with terminal(browser, address, query="?client=same") as first:
+    async with terminal(browser, address, query="?client=same&turn=1") as first:
         await first.type(b"echo on''e\n")
         await first.until(b"one")
-        async with terminal(browser, address, query="?client=same") as second:
+        async with terminal(browser, address, query="?client=same&turn=2") as second:
             await second.told("driver", you=True)
             await second.type(b"echo tw''o\n")
             await second.until(b"two")
+            # The former one does not answer back, or they would go on without end.
+            with pytest.raises(TimeoutError):
+                await first.told("never", seconds=1)
+            told = [message for message in first.said if message["t"] == "driver"]
+            assert [message["you"] for message in told] == [True, True, False]
+
+
+async def test_pages_of_the_same_name_and_turn_leave_each_other_alone(
+    browser: Browser, box: Box
+) -> None:
+    address = open_one(browser, box)
+    async with (
+        terminal(browser, address, query="?client=same&turn=1") as first,
+        terminal(browser, address, query="?client=same&turn=1") as second,
+    ):
+        await first.type(b"echo on''e\n")
+        await first.until(b"one")
+        await second.say("take")
+        await second.told("driver", you=True)
+        with pytest.raises(TimeoutError):
+            await first.told("never", seconds=1)
+        assert sum(message["t"] == "driver" for message in first.said) <= 3
 
 
 async def test_end_of_the_sandbox_is_told(browser: Browser, server: Server) -> None:

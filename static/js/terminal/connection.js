@@ -23,6 +23,7 @@ export class Connection extends EventTarget {
     super();
     this.path = path;
     this.client = crypto.randomUUID?.() ?? String(Math.random()).slice(2);
+    this.turn = 0; // how many connections there were
     this.position = null; // behind the last byte received
     this.acked = 0;
     this.failures = 0;
@@ -41,7 +42,8 @@ export class Connection extends EventTarget {
     clearTimeout(this.timer);
     this.#become("connecting");
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const query = new URLSearchParams({ client: this.client });
+    this.turn += 1;
+    const query = new URLSearchParams({ client: this.client, turn: this.turn });
     if (this.position !== null) query.set("pos", this.position);
     const socket = new WebSocket(`${scheme}//${location.host}${this.path}?${query}`, PROTOCOL);
     socket.binaryType = "arraybuffer";

@@ -1,0 +1,97 @@
+"""What the viewers of terminals and of commands share: who looks, and how much is on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from project.errors import Refused
+from sandboxes.consumers.visitor import Visitor, visitor_of
+
+logger = logging.getLogger(__name__)
+
+# Of output so much may be under way to a page before it has drawn any of it, and it goes on
+# once so little is left. The page acknowledges in smaller steps than that.
+HIGH = 256 * 1024
+LOW = 64 * 1024
+WINDOW = 256 * 1024
+# A page that has drawn nothing for so long is frozen: the program goes on without it.
+FROZEN_SECONDS = 10.0
+LOOK_AGAIN_SECONDS = 60.0
+
+
+class Frozen(Exception):
+    """The page draws nothing any more."""
+
+
+class Viewer(AsyncWebsocketConsumer):
+    """A page that is sent output no faster than it draws it, while its visitor may look."""
+
+    visitor: Visitor
+    # What was sent and what the page has drawn, as offsets into the output.
+    sent = 0
+    acked = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._drawn = asyncio.Event()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work beside the frames that come; it ends with the connection."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def disconnect(self, code: int) -> None:
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- Drawn ------------------------------------------------------------------------------
+
+    def note_drawn(self, position: int) -> None:
+        self.acked = max(self.acked, min(position, self.sent))
+        self._drawn.set()
+
+    async def wait_for_page(self) -> None:
+        """Wait while too much is under way. Raises Frozen if the page draws nothing of it."""
+        if self.sent - self.acked <= HIGH:
+            return
+        try:
+            async with asyncio.timeout(FROZEN_SECONDS):
+                await self.until_drawn()
+        except TimeoutError:
+            raise Frozen from None
+
+    async def until_drawn(self) -> None:
+        while self.sent - self.acked > LOW:
+            self._drawn.clear()
+            await self._drawn.wait()
+
+    # --- The visitor ------------------------------------------------------------------------
+
+    async def watch_visitor(self) -> None:
+        """See whether the visitor may still be here, for as long as they are."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            try:
+                self.look_at(await visitor_of(self.scope, self.visitor.sandbox.pk))
+            except Refused as refusal:
+                await self.put_out(refusal.message)
+                return
+            except Exception:
+                # The database may be away for a moment; who may look is seen the next time.
+                logger.exception("a visitor could not be looked up")
+
+    def look_at(self, visitor: Visitor) -> None:
+        """Raise Forbidden for a visitor who may no longer do what this connection does."""
+
+    async def put_out(self, message: str) -> None:
+        """Close the connection of somebody who may no longer be here."""
+        raise NotImplementedError
