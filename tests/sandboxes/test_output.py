@@ -57,12 +57,13 @@ async def test_frozen_page_holds_no_command_up_for_long(browser: Browser, box: B
     box.data("POST", "/process", json={"command": command})
     async with terminal(browser, socket_of(browser, box)) as viewer:
         viewer.acknowledges = False
-        with pytest.raises(TimeoutError):
-            await viewer.until(b"never", seconds=2)
+        await viewer.told("hello")
         async with asyncio.timeout(30):
             while box.run("ls done")["exit_code"] != 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
         # What it drew at last lets it go on with what is still held.
+        with pytest.raises(TimeoutError):
+            await viewer.until(b"never", seconds=2)
         drawn, viewer.output = len(viewer.output), b""
         viewer.said.clear()
         await viewer.say("ack", pos=drawn)
