@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections.abc import Iterator
 from urllib.parse import parse_qs
 
 from project import database
@@ -100,7 +101,7 @@ class OutputConsumer(Viewer):
                 await self._attach_and_send()
             except Frozen:
                 # Nothing is held up for it meanwhile.
-                await self.until_drawn()
+                await self.until_thawed()
             else:
                 return
 
@@ -121,8 +122,11 @@ class OutputConsumer(Viewer):
         self.sent = self.acked = 0
         await self._greet(0, reset=True)
         for stream, text in (("stdout", self.row.stdout), ("stderr", self.row.stderr)):
-            with contextlib.suppress(Frozen):
-                await self._send_chunk(OutputChunk(stream, self.sent, text.encode()))
+            for piece in _pieces(text.encode()):
+                try:
+                    await self.send_output(piece, tag=STREAMS[stream])
+                except Frozen:
+                    await self.until_thawed()
 
     async def _greet(self, position: int, *, reset: bool = False) -> None:
         self.sent = self.acked = position
@@ -134,14 +138,16 @@ class OutputConsumer(Viewer):
             # The guest held no longer what was missing.
             await self._greet(chunk.offset, reset=True)
         tag = STREAMS.get(chunk.stream, STREAMS["stdout"])
-        for start in range(0, len(chunk.data), PIECE):
-            piece = chunk.data[start : start + PIECE]
-            await self.send(bytes_data=tag + piece)
-            self.sent += len(piece)
-        await self.wait_for_page()
+        for piece in _pieces(chunk.data):
+            await self.send_output(piece, tag=tag)
 
     async def _say(self, kind: str, **message: object) -> None:
         await self.send(text_data=json.dumps({"t": kind, **message}))
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), PIECE):
+        yield data[start : start + PIECE]
 
 
 def _position(text: str) -> int:

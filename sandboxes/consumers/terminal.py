@@ -135,7 +135,7 @@ class TerminalConsumer(Viewer):
                 position = None
             except Frozen:
                 # Nothing is held up for it meanwhile.
-                await self.until_drawn()
+                await self.until_thawed()
                 position = self.sent
             else:
                 return
@@ -181,9 +181,7 @@ class TerminalConsumer(Viewer):
     async def _send_chunk(self, chunk: OutputChunk) -> None:
         if chunk.offset != self.sent:
             raise Resync
-        await self.send(bytes_data=chunk.data)
-        self.sent += len(chunk.data)
-        await self.wait_for_page()
+        await self.send_output(chunk.data)
 
     async def _say_ended(self, code: int | None = None) -> None:
         sandbox = self.visitor.sandbox

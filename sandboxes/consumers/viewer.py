@@ -25,7 +25,7 @@ LOOK_AGAIN_SECONDS = 60.0
 
 
 class Frozen(Exception):
-    """The page draws nothing any more."""
+    """The page takes or draws nothing any more."""
 
 
 class Viewer(AsyncWebsocketConsumer):
@@ -40,6 +40,8 @@ class Viewer(AsyncWebsocketConsumer):
         super().__init__(*args, **kwargs)
         self.tasks: set[asyncio.Task[None]] = set()
         self._drawn = asyncio.Event()
+        # What the connection has not taken yet: a frame, and how far the output is behind it.
+        self._stuck: tuple[bytes, int] | None = None
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do work beside the frames that come; it ends with the connection."""
@@ -53,23 +55,40 @@ class Viewer(AsyncWebsocketConsumer):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    # --- Drawn ------------------------------------------------------------------------------
+    # --- Sent and drawn ---------------------------------------------------------------------
+
+    async def send_output(self, data: bytes, *, tag: bytes = b"") -> None:
+        """Send the output that comes next, and wait while too much is under way.
+
+        Raises Frozen if the page takes or draws nothing: then let go of the output, wait
+        `until_thawed`, and go on behind `sent`.
+        """
+        self._stuck = tag + data, self.sent + len(data)
+        try:
+            async with asyncio.timeout(FROZEN_SECONDS):
+                await self._send_stuck()
+                if self.sent - self.acked > HIGH:
+                    await self._until_drawn()
+        except TimeoutError:
+            raise Frozen from None
+
+    async def until_thawed(self) -> None:
+        await self._send_stuck()
+        await self._until_drawn()
+
+    async def _send_stuck(self) -> None:
+        if self._stuck is None:
+            return
+        # A frame that is waited for is not on its way: it may be given up and sent later.
+        frame, position = self._stuck
+        await self.send(bytes_data=frame)
+        self._stuck, self.sent = None, position
 
     def note_drawn(self, position: int) -> None:
         self.acked = max(self.acked, min(position, self.sent))
         self._drawn.set()
 
-    async def wait_for_page(self) -> None:
-        """Wait while too much is under way. Raises Frozen if the page draws nothing of it."""
-        if self.sent - self.acked <= HIGH:
-            return
-        try:
-            async with asyncio.timeout(FROZEN_SECONDS):
-                await self.until_drawn()
-        except TimeoutError:
-            raise Frozen from None
-
-    async def until_drawn(self) -> None:
+    async def _until_drawn(self) -> None:
         while self.sent - self.acked > LOW:
             self._drawn.clear()
             await self._drawn.wait()

@@ -53,11 +53,13 @@ async def test_output_comes_with_its_stream_and_its_end(browser: Browser, box: B
 
 
 async def test_frozen_page_holds_no_command_up_for_long(browser: Browser, box: Box) -> None:
-    command = "yes | head -n 2000000; touch done; sleep 30"
+    wait = "while [ ! -e go ]; do sleep 0.1; done"
+    command = f"{wait}; yes | head -n 2000000; touch done; sleep 30"
     box.data("POST", "/process", json={"command": command})
     async with terminal(browser, socket_of(browser, box)) as viewer:
         viewer.acknowledges = False
-        await viewer.told("hello")
+        await viewer.told("hello", pos=0)
+        box.run("touch go")
         async with asyncio.timeout(30):
             while box.run("ls done")["exit_code"] != 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
