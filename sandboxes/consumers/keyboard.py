@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from project import database
 from project.errors import Refused, TooMany
 from sandboxes import guests, terminals
 from sandboxes.models import Sandbox, Terminal
@@ -22,7 +21,6 @@ INTERRUPT = b"\x03"
 # A program that has not taken its input for so long is interrupted past what waits for it.
 STUCK_SECONDS = 0.3
 BUSY_SECONDS = 0.05
-RENEW_SECONDS = 20.0
 
 
 class Keyboard:
@@ -36,7 +34,6 @@ class Keyboard:
         self._more = asyncio.Event()
         self._writing_since = 0.0
         self._taken = 0
-        self._renewed_at = 0.0
         self._interrupting: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._write_all())
 
@@ -81,7 +78,6 @@ class Keyboard:
             self._writing_since = 0.0
         self._taken += len(piece)
         await self._typed(self._taken)
-        await self._renew()
 
     async def _hand_over(self, piece: bytes) -> None:
         while True:
@@ -93,12 +89,6 @@ class Keyboard:
                 await asyncio.sleep(BUSY_SECONDS)
             else:
                 return
-
-    async def _renew(self) -> None:
-        now = time.monotonic()
-        if now - self._renewed_at > RENEW_SECONDS:
-            self._renewed_at = now
-            await database.note(terminals.note_use, self._sandbox, self._terminal)
 
     async def close(self) -> None:
         """Stop, once what was received has been handed over or cannot be."""

@@ -26,6 +26,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -47,6 +48,9 @@ PROTOCOL = "sbx.term.v1"
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.3
 MAX_MESSAGE = 4096
+# Who works here sees the output: that is use. It is noted no more often than this.
+USE_SECONDS = 5.0
+PAUSED = "the sandbox is paused; resume it to go on"
 # What a page may ask for at once; it asks for no more than one or two.
 MAX_TASKS = 16
 
@@ -65,6 +69,7 @@ class TerminalConsumer(Viewer):
     driver: tuple[str, str] | None = None
     # The size that is wanted, while the terminal is given it.
     wanted: Size | None = None
+    used_at = 0.0
     is_counting = False
     counts_again = False
 
@@ -182,6 +187,24 @@ class TerminalConsumer(Viewer):
         if chunk.offset != self.sent:
             raise Resync
         await self.send_output(chunk.data)
+        await self._note_use()
+
+    async def _note_use(self) -> None:
+        """Renew the sandbox that somebody works in, now and then."""
+        now = time.monotonic()
+        if self.keyboard is not None and now - self.used_at > USE_SECONDS:
+            self.used_at = now
+            await database.note_soon(terminals.note_use, self.visitor.sandbox, self.terminal)
+
+    def sandbox_changed(self) -> None:
+        self.spawn(self._leave_paused())
+
+    async def _leave_paused(self) -> None:
+        """Leave a sandbox that was paused: it says nothing and takes nothing."""
+        sandbox = self.visitor.sandbox
+        await database.read(sandbox.refresh_from_db)
+        if sandbox.status == Status.PAUSED:
+            await self._refuse(CloseCode.NOT_RUNNING, PAUSED)
 
     async def _say_ended(self, code: int | None = None) -> None:
         sandbox = self.visitor.sandbox
@@ -202,7 +225,7 @@ class TerminalConsumer(Viewer):
         if sandbox.status == Status.RUNNING:
             return False
         if sandbox.is_alive:
-            await self._refuse(CloseCode.NOT_RUNNING, "the sandbox is paused; resume it to go on")
+            await self._refuse(CloseCode.NOT_RUNNING, PAUSED)
         else:
             await self._say("exit", code=None, reason="stopped", msg=_sandbox_ended(sandbox))
             await self.close(CloseCode.NOT_RUNNING)
@@ -364,6 +387,7 @@ class TerminalConsumer(Viewer):
 
     async def _say_typed(self, count: int) -> None:
         await self._say("typed", n=count)
+        await self._note_use()
 
     async def _refuse(self, code: CloseCode, message: str) -> None:
         await self._say("warn", code="refused", msg=message)

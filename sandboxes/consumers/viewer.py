@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from project import events
 from project.errors import Refused
-from sandboxes.consumers.visitor import Visitor, visitor_of
+from sandboxes.consumers.visitor import CloseCode, Visitor, visitor_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,20 +42,34 @@ class Viewer(AsyncWebsocketConsumer):
         super().__init__(*args, **kwargs)
         self.tasks: set[asyncio.Task[None]] = set()
         self._drawn = asyncio.Event()
+        self._look_now = asyncio.Event()
+        self._project_group = ""
         # What the connection has not taken yet: a frame, and how far the output is behind it.
         self._stuck: tuple[bytes, int] | None = None
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do work beside the frames that come; it ends with the connection."""
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(self._guarded(work))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except OSError:
+            # The server's way to say that the page left while something was said to it.
+            logger.debug("a viewer left in the middle of a frame", exc_info=True)
+        except Exception:
+            logger.exception("a viewer's work failed")
+            await self.close(CloseCode.AGAIN)
 
     async def disconnect(self, code: int) -> None:
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._project_group:
+            await self.channel_layer.group_discard(self._project_group, self.channel_name)
 
     # --- Sent and drawn ---------------------------------------------------------------------
 
@@ -97,8 +113,13 @@ class Viewer(AsyncWebsocketConsumer):
 
     async def watch_visitor(self) -> None:
         """See whether the visitor may still be here, for as long as they are."""
+        self._project_group = events.group_of(self.visitor.sandbox.project_id)
+        await self.channel_layer.group_add(self._project_group, self.channel_name)
         while True:
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                    await self._look_now.wait()
+            self._look_now.clear()
             try:
                 self.look_at(await visitor_of(self.scope, self.visitor.sandbox.pk))
             except Refused as refusal:
@@ -107,6 +128,16 @@ class Viewer(AsyncWebsocketConsumer):
             except Exception:
                 # The database may be away for a moment; who may look is seen the next time.
                 logger.exception("a visitor could not be looked up")
+
+    async def changed(self, event: dict[str, Any]) -> None:
+        """Something has changed in the project; project/events.py says what."""
+        if event["what"] == "member":
+            self._look_now.set()
+        elif event["what"] == "sandbox" and event["id"] == str(self.visitor.sandbox.pk):
+            self.sandbox_changed()
+
+    def sandbox_changed(self) -> None:
+        """The sandbox has another state, perhaps."""
 
     def look_at(self, visitor: Visitor) -> None:
         """Raise Forbidden for a visitor who may no longer do what this connection does."""

@@ -46,11 +46,12 @@ def _recent(sandbox: Sandbox) -> list[Run]:
 
 @page()
 async def head(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
-    """Draw the head of a sandbox's pages anew."""
+    """Draw the head of a sandbox's pages anew, or only the time that is left."""
     sandbox = await find_sandbox(request, sandbox_id)
     tab = request.GET.get("tab", "")
     context = context_for(sandbox, tab if tab in TABS else "overview")
-    return await render(request, "sandboxes/head.html", context)
+    part = "parts/left" if request.GET.get("part") == "left" else "head"
+    return await render(request, f"sandboxes/{part}.html", context)
 
 
 @page()

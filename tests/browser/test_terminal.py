@@ -30,6 +30,19 @@ def box(server: Server) -> Iterator[Box]:
     made.request("DELETE")
 
 
+# A paste as a browser makes it, without its clipboard.
+PASTE = """(field, text) => {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData("text/plain", text);
+  field.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+}"""
+# How many pixels of the last row cannot be seen.
+OVERFLOW = """() => {
+  const bottom = (name) => document.querySelector(name).getBoundingClientRect().bottom;
+  return Math.round(bottom(".xterm-screen") - bottom(".term"));
+}"""
+
+
 def rows(page: Page) -> Locator:
     return page.locator(".xterm-rows")
 
@@ -246,6 +259,55 @@ async def test_search_finds_in_the_past(page: Page, box: Box) -> None:
     await expect(page.locator("[data-count]")).to_have_text(re.compile(r"\d of 4"))
     await page.keyboard.press("Escape")
     await expect(page.locator(".term-find")).to_be_hidden()
+
+
+async def test_what_is_pasted_into_the_search_stays_there(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    await page.keyboard.press("Control+Shift+F")
+    field = page.get_by_label("Search the terminal")
+    await field.evaluate(PASTE, "touch stray")
+    await page.keyboard.press("Escape")
+    await run(page, "echo do''ne", "done")
+    assert "stray" not in await text_of(page)
+
+
+async def test_every_row_can_be_seen(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    for height in (900, 800, 768, 701):
+        await page.set_viewport_size({"width": 1200, "height": height})
+        await run(page, f"echo at {height}", f"at {height}")
+        assert await page.evaluate(OVERFLOW) <= 0, height
+    box.request("DELETE")
+    await expect(page.locator('[data-banner="end"]')).to_be_visible(timeout=15_000)
+    await page.wait_for_timeout(300)
+    assert await page.evaluate(OVERFLOW) <= 0
+
+
+async def test_a_paused_sandbox_is_resumed_from_its_terminal(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    await run(page, "echo be''fore", "before")
+    box.request("POST", "/pause")
+    banner = page.locator('[data-banner="paused"]')
+    await expect(banner).to_contain_text("The sandbox is paused")
+    await assert_accessible(page)
+    await banner.get_by_role("button", name="Resume").click()
+    await expect(banner).to_be_hidden()
+    await expect(page.locator('[data-status="state"]')).to_have_text("Connected")
+    await page.locator(".xterm").click()
+    await run(page, "echo af''ter", "after")
+    assert (await text_of(page)).count("before\n") == 1
+
+
+async def test_time_is_extended_from_the_terminal(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    left = page.locator("#time-left")
+    await left.get_by_role("button", name="Extend").click()
+    await page.get_by_role("menuitem", name="By 4 hours").click()
+    await expect(left).to_contain_text("4 h")
 
 
 async def test_phone_has_the_keys_it_lacks(phone: Page, box: Box) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.browser.people import add_person
 from tests.sandboxes.conftest import Box, make_box
 from tests.sandboxes.sockets import Browser, terminal
 from tests.server import Server
@@ -205,6 +206,49 @@ async def test_end_of_the_sandbox_is_told(browser: Browser, server: Server) -> N
     assert "it was killed" in end["msg"]
     page = browser.client.get(f"/sandboxes/{box.id}/terminal/").text
     assert "its sandbox ended" in page.lower()
+
+
+async def test_paused_sandbox_sends_its_viewers_away(browser: Browser, box: Box) -> None:
+    address = open_one(browser, box)
+    async with terminal(browser, address) as viewer:
+        await viewer.until(PROMPT)
+        box.request("POST", "/pause")
+        assert "paused" in (await viewer.told("warn", code="refused"))["msg"]
+        with pytest.raises(ConnectionClosed) as closed:
+            await viewer.take()
+        position = viewer.position
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4010
+    box.request("POST", "/resume")
+    async with terminal(browser, address, query=f"?pos={position}") as viewer:
+        await viewer.type(b"echo ag''ain\n")
+        await viewer.until(b"again")
+
+
+async def test_who_may_no_longer_type_is_told_at_once(
+    browser: Browser, server: Server, box: Box
+) -> None:
+    name, password = add_person(server, "member")
+    address = open_one(browser, box)
+    page = browser.client.get("/settings/members/").text
+    row = page[page.index(f">{name}<") :]
+    role = re.search(r"/settings/members/\d+/role/", row)
+    assert role is not None
+    with Browser(server, name, password) as member:
+        async with terminal(member, address) as viewer:
+            await viewer.until(PROMPT)
+            assert browser.post(role[0], role="viewer").is_success
+            assert "role was changed" in (await viewer.told("warn", code="refused"))["msg"]
+
+
+async def test_output_that_somebody_watches_holds_the_sandbox(server: Server) -> None:
+    box = make_box(server, timeout=10)
+    with Browser(server) as browser:
+        address = open_one(browser, box, command="for n in $(seq 60); do echo $n; sleep 0.5; done")
+        async with terminal(browser, address) as viewer:
+            await viewer.until(b"\r\n36\r\n", seconds=30)
+    assert box.data("GET")["sandbox_status"] == "running"
+    box.request("DELETE")
 
 
 async def test_terminal_outlives_its_server(tmp_path_factory: pytest.TempPathFactory) -> None:

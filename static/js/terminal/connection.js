@@ -15,8 +15,9 @@ const FRAME = 16 * 1024;
 const INPUT_AHEAD = 64 * 1024;
 const BLOCKED_AFTER = 3;
 const AGAIN = 1012;
+const NOT_RUNNING = 4010;
 // The server said why, and coming back would not change it.
-const FINAL = new Set([1000, 1009, 4003, 4004, 4010]);
+const FINAL = new Set([1000, 1009, 4003, 4004, NOT_RUNNING]);
 
 export class Connection extends EventTarget {
   constructor(path) {
@@ -55,6 +56,11 @@ export class Connection extends EventTarget {
   // Try again now, if we are waiting.
   retry() {
     if (this.state === "waiting" || this.state === "blocked") this.open();
+  }
+
+  // Try again after the server has said that the sandbox does not run.
+  reopen() {
+    if (this.state === "closed" && this.code === NOT_RUNNING && !this.ended) this.open();
   }
 
   get isOpen() {
@@ -161,6 +167,7 @@ export class Connection extends EventTarget {
     this.input = [];
     this.inputWaiting = 0;
     if (this.ended || FINAL.has(code)) {
+      this.code = code;
       this.#become("closed", { code });
       return;
     }

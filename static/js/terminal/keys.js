@@ -29,8 +29,8 @@ export function watchKeys(term, shortcuts) {
     if (event.key !== "Shift") escapes = 0;
     const shortcut = event.ctrlKey && event.shiftKey && shortcuts[event.code];
     if (!shortcut) return true;
-    event.preventDefault();
-    shortcut();
+    // What a shortcut leaves to the browser, the browser does.
+    if (shortcut() !== false) event.preventDefault();
     return false;
   });
 }

@@ -23,6 +23,8 @@ class Page {
     this.connection = new Connection(place.dataset.socket);
     this.readOnly = false;
     this.drives = false;
+    // Somebody else types. Where nobody does, the first key decides.
+    this.watches = false;
     this.replayEnd = 0;
     this.pending = 0;
     this.drawn = 0;
@@ -38,7 +40,7 @@ class Page {
   }
 
   get mayType() {
-    return this.connection.isOpen && !this.readOnly && this.drives;
+    return this.connection.isOpen && !this.readOnly && !this.watches;
   }
 
   // --- From the server
@@ -99,16 +101,20 @@ class Page {
 
   #warn(code, message) {
     if (code === "watching") this.status.showDriver(message);
+    else if (code === "refused") this.status.noteRefusal(message);
     else complain(message);
   }
 
   #changeDriver(name, you) {
     this.drives = you;
+    this.watches = !you && Boolean(name);
+    // Others decide the size: what is larger than this page is scrolled to.
+    this.place.toggleAttribute("data-follows", this.watches);
     if (!name && !this.readOnly) {
       // Nobody's keys count: whoever asks for its size first goes on.
       this.#fit(true);
     }
-    this.status.showDriver(you || !name ? "" : `${name} is typing here.`);
+    this.status.showDriver(this.watches ? `${name} is typing here.` : "");
     this.#allowTyping(this.mayType);
     if (you) this.#fit(true);
   }
@@ -120,6 +126,7 @@ class Page {
 
   // --- Size
 
+  // The size that the server says, or that this page makes of its place.
   #follow(rows, cols) {
     if (rows !== this.term.rows || cols !== this.term.cols) this.term.resize(cols, rows);
     this.status.showSize(cols, rows);
@@ -127,7 +134,12 @@ class Page {
 
   #fit(insists = false) {
     const size = this.screen.proposed();
-    if (!size || !this.connection.isOpen && !insists) return;
+    if (!size) return;
+    if (!this.connection.isOpen && !insists) {
+      // Nothing may lie under the words about a lost connection, or the end.
+      if (this.connection.everOpen) this.#follow(size.rows, size.cols);
+      return;
+    }
     if (this.drives || insists) this.connection.resize(size.rows, size.cols);
     if (this.drives) this.#follow(size.rows, size.cols);
   }
@@ -150,7 +162,8 @@ class Page {
     watchPaste(place, term);
     watchKeys(term, {
       KeyC: () => this.#copy(),
-      KeyV: () => this.#paste(),
+      // Where pages may not read the clipboard, the browser's own paste still works.
+      KeyV: () => (navigator.clipboard?.readText ? void this.#paste() : false),
       KeyF: () => this.openFind(),
     });
   }
@@ -169,7 +182,7 @@ class Page {
     try {
       await paste(this.term, await navigator.clipboard.readText());
     } catch {
-      complain("The browser does not allow reading the clipboard here. Press Ctrl+V, or use its menu.");
+      complain("The browser does not let this page read the clipboard. Press Ctrl+Shift+V, or use its menu.");
     }
   }
 
@@ -190,7 +203,7 @@ class Page {
       download: () => this.#download(),
       full: () => this.place.closest(".main").requestFullscreen?.(),
       retry: () => this.connection.retry(),
-      take: () => this.connection.takeOver(),
+      take: () => this.#takeOver(),
       reader: () => this.#toggle("reader"),
       graphics: () => this.#toggle("graphics"),
     };
@@ -201,8 +214,20 @@ class Page {
       if (signal) this.connection.signal(signal);
       if (tool && tool !== "find") this.term.focus();
     });
+    // A paused sandbox was left; it may go on now.
+    for (const event of ["sandbox-changed", "resync"]) {
+      document.body.addEventListener(event, () => this.connection.reopen());
+    }
     this.status.showFont(preference("font"));
     for (const name of ["reader", "graphics"]) this.status.showPreference(name, preference(name));
+  }
+
+  #takeOver() {
+    this.connection.takeOver();
+    // What is typed from now on comes behind it.
+    this.drives = true;
+    this.watches = false;
+    this.#allowTyping(this.mayType);
   }
 
   #setFont(step) {

@@ -28,6 +28,8 @@ export function watchPaste(place, term) {
   place.addEventListener(
     "paste",
     (event) => {
+      // The search field lies over the terminal and has a paste of its own.
+      if (event.target.closest(".term-find")) return;
       event.preventDefault();
       event.stopPropagation();
       paste(term, event.clipboardData.getData("text/plain"));

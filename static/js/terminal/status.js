@@ -1,5 +1,7 @@
 // The words around the terminal: connection, size, viewers, who types, and how it ended.
 
+const NOT_RUNNING = 4010;
+const REFUSED = [1009, 4003, 4004];
 const WORDS = {
   connecting: "Connecting…",
   open: "Connected",
@@ -19,13 +21,20 @@ export class Status {
     if (element && element.textContent !== text) element.textContent = text;
   }
 
-  showState({ state, latency, retryAt }) {
+  // Why the server is about to close the connection.
+  noteRefusal(message) {
+    this.#write("refused", `${message[0].toUpperCase()}${message.slice(1)}.`);
+  }
+
+  showState({ state, code, latency, retryAt }) {
     this.retryAt = state === "waiting" || state === "blocked" ? retryAt : 0;
     this.#write("state", WORDS[state] ?? "Connection lost");
     this.#write("latency", state === "open" && latency !== undefined ? `${latency} ms` : "");
     this.find("dot").dataset.tone = { open: "", connecting: "accent" }[state] ?? "err";
     this.banner("lost").hidden = state !== "waiting";
     this.banner("blocked").hidden = state !== "blocked";
+    this.banner("paused").hidden = state !== "closed" || code !== NOT_RUNNING || this.ended;
+    this.banner("refused").hidden = state !== "closed" || !REFUSED.includes(code) || this.ended;
     this.#countDown();
   }
 
@@ -65,11 +74,11 @@ export class Status {
   }
 
   showEnd({ code, reason, msg }) {
+    this.ended = true;
     const words = {
       exit: code === null ? "The shell has ended." : `The shell ended with code ${code}.`,
       killed: "This terminal was closed.",
       stopped: msg || "The sandbox has ended.",
-      idle: "This terminal was closed: nobody used it.",
     };
     this.#write("end", words[reason] ?? words.exit);
     this.banner("end").hidden = false;
