@@ -34,8 +34,10 @@ logger = logging.getLogger(__name__)
 PART_SECONDS = 2.0
 PART_BYTES = 64 * 1024
 WINDOW = 256 * 1024
-# One process records a terminal; another goes on if it has not been heard of for so long.
-LEASE_SECONDS = 15.0
+# One process records a terminal; another goes on if it has not been heard of for so long. Until
+# then the guest holds what is said.
+LEASE_SECONDS = 30.0
+RENEW_SECONDS = LEASE_SECONDS / 3
 
 _recorders: dict[uuid.UUID, asyncio.Task[None]] = {}
 
@@ -141,7 +143,7 @@ class _Recorder:
         self._seconds = seconds
         self._lines: list[str] = []
         self._size = 0
-        self._before = self._part_began = time.monotonic()
+        self._before = self._part_began = self._renewed = time.monotonic()
         # A letter may come in two pieces.
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
@@ -192,9 +194,11 @@ class _Recorder:
     async def _write_what_is_due(self) -> bool:
         """Write a part that is old or large enough; False if somebody else records by now."""
         now = time.monotonic()
-        if now - self._part_began > PART_SECONDS or self._size > PART_BYTES:
+        if now - self._renewed > RENEW_SECONDS:
             if not await database.write(leases.acquire, _lease_of(self._terminal), LEASE_SECONDS):
                 return False
+            self._renewed = now
+        if now - self._part_began > PART_SECONDS or self._size > PART_BYTES:
             await self._write()
         return True
 

@@ -87,10 +87,24 @@ async def open_terminal(
         async with guests.linked(sandbox) as link:
             await link.start(spec, attach=False)
     except Exception:
-        await database.write(Terminal.objects.filter(pk=terminal.pk).delete)
+        await _forget(sandbox, terminal)
         raise
     await events.changed(sandbox.project_id, "terminal", terminal.id)
     return terminal
+
+
+async def _forget(sandbox: Sandbox, terminal: Terminal) -> None:
+    """Remove the row of a terminal that was not started, or whose start nobody heard of."""
+    try:
+        async with guests.linked(sandbox) as link:
+            await link.kill(terminal.process_id)
+    except NotFound:
+        await database.write(Terminal.objects.filter(pk=terminal.pk).delete)
+    except Refused as refusal:
+        # The shell may run: `settle` finds out.
+        logger.info("the start of terminal %s is in doubt: %s", terminal.id, refusal)
+    else:
+        await finish(sandbox, terminal, reason=Terminal.Reason.KILLED)
 
 
 def _insert(sandbox: Sandbox, size: Size, command: str, name: str, started_by: str) -> Terminal:
