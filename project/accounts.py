@@ -5,24 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from project import activity
+from project import activity, sessions
 from project.errors import Invalid, NotFound
+from project.models import Session
 
 # What a session remembers of its beginning.
 BEGUN = "begun"
 LONGEST_AGENT = 300
-# So many of the server's sessions are looked through, the newest.
-LOOKED_THROUGH = 5_000
+# So many of a person's sessions are listed, the newest. Signing out everywhere ends them all.
+MOST_LISTED = 100
 # What names a browser and a system in a User-Agent header; the first that is there counts.
 BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"))
 SYSTEMS = (
@@ -73,21 +74,29 @@ def change_password(user: User, old: str, new: str, again: str) -> None:
 
 
 def stay_signed_in(session: SessionBase, user: User) -> None:
-    """Keep this session after a change of password, which ends all others."""
+    """Keep this session after a change of password, which ends all others. Writes.
+
+    Under another key: whoever has stolen the cookie of this very browser is out too.
+    """
     session.cycle_key()
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.save()
+    end_other_sessions(user, session.session_key)
 
 
 def sessions_of(user: User, current: str | None) -> list[SignedIn]:
     """Return where a person is signed in, this session first. Reads the database."""
-    found = [_signed_in(session, data, current) for session, data in _raw_sessions(user)]
+    rows = _alive(user).order_by("-expire_date")[:MOST_LISTED]
+    known = [(row, row.get_decoded()) for row in rows]
+    found = [
+        _signed_in(row, data, current) for row, data in known if sessions.is_of_password(data, user)
+    ]
     return sorted(found, key=lambda one: (not one.is_this, -one.until.timestamp()))
 
 
 def end_session(user: User, session_id: str) -> None:
     """Sign a person out in one browser. Writes. Raises NotFound."""
-    for session, _ in _raw_sessions(user):
+    for session in _alive(user).defer("session_data"):
         if _public_id(session) == session_id:
             session.delete()
             return
@@ -96,20 +105,11 @@ def end_session(user: User, session_id: str) -> None:
 
 def end_other_sessions(user: User, current: str | None) -> int:
     """Sign a person out everywhere else; return in how many browsers. Writes."""
-    others = [session for session, _ in _raw_sessions(user) if session.session_key != current]
-    for session in others:
-        session.delete()
-    return len(others)
+    return _alive(user).exclude(session_key=current).delete()[0]
 
 
-def _raw_sessions(user: User) -> list[tuple[Session, dict[str, object]]]:
-    alive = Session.objects.filter(expire_date__gt=timezone.now()).order_by("-expire_date")
-    found = []
-    for session in alive[:LOOKED_THROUGH]:
-        data = session.get_decoded()
-        if data.get(SESSION_KEY) == str(user.pk) and BACKEND_SESSION_KEY in data:
-            found.append((session, data))
-    return found
+def _alive(user: User) -> QuerySet[Session]:
+    return Session.objects.filter(user=user, expire_date__gt=timezone.now())
 
 
 def _public_id(session: Session) -> str:

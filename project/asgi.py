@@ -17,9 +17,12 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from project.body_limit import BodyLimit  # noqa: E402
 from project.handler import Handler  # noqa: E402
 from project.lifespan import Lifespan  # noqa: E402
+from project.signing_out import EndWithSession  # noqa: E402
 from project.sockets import websocket_urlpatterns  # noqa: E402
 
 # Another site's page cannot open a socket with a visitor's cookie.
-sockets = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+sockets = AllowedHostsOriginValidator(
+    AuthMiddlewareStack(EndWithSession(URLRouter(websocket_urlpatterns)))
+)
 
 application = Lifespan(BodyLimit(ProtocolTypeRouter({"http": Handler(), "websocket": sockets})))

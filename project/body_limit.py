@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
-from django.contrib.sessions.backends.db import SessionStore
 from django.http import JsonResponse, parse_cookie
 
 from project import database, keys
 from project.api import bearer_token
 from project.envelope import API, error_response
 from project.errors import Refused, TooLarge, Unauthorized
+from project.sessions import SessionStore
 
 # Django, channels and the server each have stricter types of their own for the same things.
 type Scope = Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import uuid
 from typing import Any
 
@@ -11,6 +12,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from project import database, events, policy
 from project.errors import Forbidden, NotFound
+
+logger = logging.getLogger(__name__)
 
 FORBIDDEN = 4003
 # A person who was put out of a project hears nothing of it after this.
@@ -45,9 +48,17 @@ class EventsConsumer(AsyncWebsocketConsumer):
         return await database.read(look)
 
     async def _watch_membership(self) -> None:
-        while await self._may_look():  # noqa: ASYNC110
+        while await self._may_still_look():  # noqa: ASYNC110
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         await self.close(FORBIDDEN)
+
+    async def _may_still_look(self) -> bool:
+        """Ask again. A database that is away for a moment ends neither the socket nor the watch."""
+        try:
+            return await self._may_look()
+        except Exception:
+            logger.exception("it was not seen whether somebody may still look")
+            return True
 
     async def disconnect(self, code: int) -> None:
         if self._watch is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.utils import timezone
 
@@ -95,6 +97,26 @@ class EndUser(models.Model):
 
     def __str__(self) -> str:
         return self.identifier
+
+
+class Session(AbstractBaseSession):
+    """Django's session, with its user in a column: one's own are found among all at once."""
+
+    # None: of nobody yet, such as that of a page for strangers.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="sessions"
+    )
+
+    def __str__(self) -> str:
+        # The key of a session is as good as a password, and Django's own name for it.
+        return f"a session of {self.user or 'nobody'}"
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        # That module stands on this one.
+        from project.sessions import SessionStore
+
+        return SessionStore
 
 
 class Activity(models.Model):

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.contrib.sessions.backends.base import SessionBase
 from django.db.models import QuerySet
 
+from project import sessions
 from project.errors import Forbidden, NotFound
 from project.models import Membership, Project, Role
 
@@ -91,12 +92,11 @@ def member_of(user: User, project_id: uuid.UUID) -> Member:
 def signed_in(user: object, session: SessionBase) -> User:
     """Return who holds an open connection, as they are now. Reads the database.
 
-    Raises Forbidden for nobody, and for somebody who has signed out elsewhere meanwhile.
+    Raises Forbidden for nobody, and for somebody whose session has ended meanwhile: signed out
+    elsewhere, expired, or begun with a password that was changed.
     """
-    known = (
-        User.objects.filter(pk=user.pk, is_active=True).first() if isinstance(user, User) else None
-    )
-    if known is None or not session.session_key or not session.exists(session.session_key):
+    known = sessions.user_of(session.session_key)
+    if known is None or not isinstance(user, User) or known.pk != user.pk:
         raise Forbidden("you are signed out; sign in and come back")
     return known
 

@@ -36,7 +36,6 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
@@ -91,6 +90,7 @@ USE_TZ = True
 # How dates are written where no template says so: in the admin panel.
 FORMAT_MODULE_PATH = ["project.formats"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SESSION_ENGINE = "project.sessions"
 LOGIN_URL = "login"
 CSRF_FAILURE_VIEW = "project.views.errors.csrf_failed"
 LOGIN_REDIRECT_URL = "home"

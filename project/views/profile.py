@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from project import accounts
+from project import accounts, signing_out
 from project.database import read, write
 from project.errors import Invalid
 from project.pages import PageRequest, done, note, page, render
@@ -49,6 +49,7 @@ async def change_password(request: PageRequest) -> HttpResponse:
     except Invalid as problem:
         return await _page(request, problem, status=422)
     await write(accounts.stay_signed_in, request.session, request.member.user)
+    await signing_out.look_again(request.member.user.pk)
     await note(request, "account.password", object_name=request.member.name)
     told = "Your password is changed. You are signed out everywhere else."
     return await done(request, told, reverse("profile"))
@@ -79,5 +80,6 @@ async def end_session(request: PageRequest) -> HttpResponse:
     else:
         count = await write(accounts.end_other_sessions, user, request.session.session_key)
         told = f"Signed out in {count} other browser{'' if count == 1 else 's'}."
+    await signing_out.look_again(user.pk)
     await note(request, "account.end_session", object_name=request.member.name)
     return await done(request, told, reverse("profile"))

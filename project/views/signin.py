@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+from asgiref.sync import async_to_sync
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, LogoutView
@@ -14,7 +15,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from project import activity
+from project import activity, signing_out
 from project.accounts import begin_session
 
 # So many failures of one address or of one name, then a wait.
@@ -105,8 +106,11 @@ class SignOut(LogoutView):
     """Django's, that leaves a line of activity."""
 
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        name = request.user.get_username()
+        name, user_id = request.user.get_username(), request.user.pk
         if name:
             address = activity.address_of(request)
             activity.record(None, "account.sign_out", actor=name, address=address)
-        return super().post(request, *args, **kwargs)
+        response = super().post(request, *args, **kwargs)
+        if user_id is not None:
+            async_to_sync(signing_out.look_again)(user_id)
+        return response

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 
 from disks.models import Artifact, Disk
@@ -19,6 +18,7 @@ from project import database
 from project.asgi import application
 from project.models import Activity, Project, Role
 from project.policy import add_member
+from project.sessions import SessionStore
 from tests.disks.test_places import pieces
 
 pytestmark = pytest.mark.slow

@@ -9,12 +9,11 @@ from __future__ import annotations
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.test import Client
 
 from project import policy
 from project.errors import Forbidden, NotFound
-from project.models import Project, Role
+from project.models import Project, Role, Session
 from project.policy import Member, Right
 from tests.project.people import KINDS, make_person
 from tests.project.routes import Route, Things, all_routes, make_things

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
+from unittest.mock import AsyncMock, call
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,7 +13,8 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from project.models import Activity, Project, Role
+from project import signing_out
+from project.models import Activity, Project, Role, Session
 from project.policy import add_member
 from project.views import signin
 from tests.project.people import PASSWORD, make_person
@@ -209,6 +212,49 @@ def test_one_sees_and_ends_ones_sessions(viewer: User) -> None:
     here.post("/settings/profile/sessions/", {"session": other})
     assert phone.get("/activity/").status_code == 302
     assert here.get("/activity/").status_code == 200
+
+
+def test_signing_out_everywhere_else_ends_all_others(viewer: User, project: Project) -> None:
+    here, *others = (sign_in()[0] for _ in range(4))
+    answer = here.post("/settings/profile/sessions/", follow=True)
+    assert "Signed out in 3 other browsers" in answer.content.decode()
+    assert [client.get("/activity/").status_code for client in (here, *others)] == [200] + 3 * [302]
+
+
+def test_ones_own_sessions_are_found_whatever_there_is_of_others(
+    viewer: User, django_assert_max_num_queries
+) -> None:
+    here = sign_in()[0]
+    sign_in()
+    later = timezone.now() + timedelta(days=30)
+    Session.objects.bulk_create(
+        Session(session_key=f"other{number}", session_data="", expire_date=later)
+        for number in range(6_000)
+    )
+    with django_assert_max_num_queries(12):
+        page = here.get("/settings/profile/").content.decode()
+    assert page.count('name="session"') == 1
+    answer = here.post("/settings/profile/sessions/", follow=True)
+    assert "Signed out in 1 other browser." in answer.content.decode()
+
+
+def test_sessions_of_a_former_password_are_not_listed(viewer: User) -> None:
+    elsewhere = sign_in()[0]
+    viewer.set_password("purple monkey dishwasher")
+    viewer.save()
+    here = sign_in(password="purple monkey dishwasher")[0]
+    assert 'name="session"' not in here.get("/settings/profile/").content.decode()
+    assert elsewhere.get("/activity/").status_code == 302
+
+
+def test_open_sockets_are_told_whenever_a_session_may_have_ended(viewer: User, monkeypatch) -> None:
+    told = AsyncMock()
+    monkeypatch.setattr(signing_out, "look_again", told)
+    client = sign_in()[0]
+    client.post("/settings/profile/sessions/")
+    change(client, PASSWORD, "purple monkey dishwasher")
+    client.post("/logout/")
+    assert told.await_args_list == 3 * [call(viewer.pk)]
 
 
 def test_nobody_ends_anybody_elses_session(viewer: User, project: Project, stranger) -> None:
