@@ -63,16 +63,25 @@ def test_the_token_cannot_be_read_by_scripts_of_a_page_from_the_cookie(client: C
 # --- WebSockets ------------------------------------------------------------------------------
 
 
-async def dial(project: Project, session: str, origin: str) -> ApplicationCommunicator:
+HOST = "localhost:8029"
+OURS = f"http://{HOST}"
+
+
+async def dial(
+    project: Project, session: str, origin: str | None, scheme: str = "ws", **headers: str
+) -> ApplicationCommunicator:
     """Open the events of a project as a browser does, with a page's origin."""
-    headers = [(b"host", b"localhost"), (b"cookie", f"sessionid={session}".encode())]
-    if origin:
-        headers.append((b"origin", origin.encode()))
+    given = {"host": HOST, "cookie": f"sessionid={session}", **headers}
+    if origin is not None:
+        given["origin"] = origin
     scope = {
         "type": "websocket",
+        "scheme": scheme,
         "path": f"/ws/projects/{project.pk}/events/",
         "query_string": b"",
-        "headers": headers,
+        "headers": [
+            (name.replace("_", "-").encode(), value.encode()) for name, value in given.items()
+        ],
         "subprotocols": [],
     }
     socket = ApplicationCommunicator(cast("Any", asgi.application), scope)
@@ -85,29 +94,101 @@ def session_of(kind: str, project: Project, stranger: Project) -> str:
     return client.cookies["sessionid"].value if client.cookies else ""
 
 
-@pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost.evil.example", ""]
-)
-async def test_a_page_of_another_site_opens_no_socket(
-    project: Project, stranger: Project, monkeypatch, origin: str
-) -> None:
-    # It was made when the tests' own settings let everybody in.
-    monkeypatch.setattr(asgi.sockets, "allowed_origins", ["localhost"])
-    session = await database.write(session_of, "owner", project, stranger)
-    socket = await dial(project, session, origin)
-    answer = await socket.receive_output()
-    assert answer["type"] == "websocket.close"
+@pytest.fixture
+def session(project: Project, stranger: Project) -> str:
+    return session_of("owner", project, stranger)
 
 
-async def test_our_own_page_opens_its_socket(
-    project: Project, stranger: Project, monkeypatch
-) -> None:
-    monkeypatch.setattr(asgi.sockets, "allowed_origins", ["localhost"])
-    session = await database.write(session_of, "viewer", project, stranger)
-    socket = await dial(project, session, "http://localhost")
-    assert (await socket.receive_output())["type"] == "websocket.accept"
+async def is_let_in(project: Project, session: str, origin: str | None, **how: str) -> bool:
+    socket = await dial(project, session, origin, **how)
+    if (await socket.receive_output())["type"] != "websocket.accept":
+        return False
     await socket.send_input({"type": "websocket.disconnect", "code": 1000})
     await socket.wait()
+    return True
+
+
+# The last one is right for every host.
+HOSTS = (["localhost", "127.0.0.1"], ["*"])
+
+
+@pytest.mark.parametrize("hosts", HOSTS)
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "http://localhost.evil.example:8029",
+        "http://evil.example:8029",
+        "http://localhost:3000",
+        "http://localhost",
+        "https://localhost:8029",
+        "http://127.0.0.1:8029",
+        "http://localhost:99999",
+        "http://[",
+        "localhost:8029",
+        "null",
+        "",
+        None,
+    ],
+)
+async def test_a_page_of_another_site_opens_no_socket(
+    project: Project, session: str, settings, hosts: list[str], origin: str | None
+) -> None:
+    settings.ALLOWED_HOSTS = hosts
+    assert not await is_let_in(project, session, origin)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "scheme"),
+    [
+        (OURS, HOST, "ws"),
+        ("http://localhost", "localhost", "ws"),
+        ("http://localhost", "localhost:80", "ws"),
+        ("https://localhost", "localhost:443", "wss"),
+        ("https://localhost:8443", "localhost:8443", "wss"),
+        ("http://[::1]:8029", "[::1]:8029", "ws"),
+    ],
+)
+async def test_our_own_page_opens_its_socket(
+    project: Project, session: str, settings, origin: str, host: str, scheme: str
+) -> None:
+    settings.ALLOWED_HOSTS = ["localhost", "[::1]"]
+    assert await is_let_in(project, session, origin, host=host, scheme=scheme)
+
+
+async def test_behind_a_proxy_the_public_address_is_ours(
+    project: Project, session: str, settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["localhost", "bank.example.org"]
+    settings.PUBLIC_URL = "https://bank.example.org:8443"
+    # nginx's `$host` has no port; another proxy passes on the address of this server.
+    for host in ("bank.example.org", HOST):
+        assert await is_let_in(project, session, "https://bank.example.org:8443", host=host)
+        assert not await is_let_in(project, session, "https://bank.example.org:9000", host=host)
+        assert not await is_let_in(project, session, "http://bank.example.org:8443", host=host)
+    assert not await is_let_in(project, session, settings.PUBLIC_URL, host="evil.example")
+
+
+async def test_the_proxy_says_that_a_page_came_over_tls(
+    project: Project, session: str, settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["bank.example.org"]
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    ours = "https://bank.example.org"
+    told = {"host": "bank.example.org", "x_forwarded_proto": "https"}
+    assert await is_let_in(project, session, ours, **told)
+    assert not await is_let_in(project, session, ours, **{**told, "x_forwarded_proto": "http"})
+
+
+async def test_an_origin_that_forms_may_come_from_opens_sockets(
+    project: Project, session: str, settings
+) -> None:
+    settings.CSRF_TRUSTED_ORIGINS = ["https://bank.example.org", "https://*.example.net:8443"]
+    assert await is_let_in(project, session, "https://bank.example.org")
+    assert await is_let_in(project, session, "https://one.example.net:8443")
+    assert not await is_let_in(project, session, "https://bank.example.org:8443")
+    assert not await is_let_in(project, session, "https://one.example.net")
+    assert not await is_let_in(project, session, "https://evilexample.net:8443")
 
 
 @pytest.mark.parametrize("kind", ["stranger", "anonymous"])
@@ -115,7 +196,7 @@ async def test_who_is_not_in_the_project_hears_nothing(
     project: Project, stranger: Project, kind: str
 ) -> None:
     session = await database.write(session_of, kind, project, stranger)
-    socket = await dial(project, session, "http://localhost")
+    socket = await dial(project, session, OURS)
     assert (await socket.receive_output())["type"] == "websocket.accept"
     closed = await socket.receive_output()
     assert (closed["type"], closed["code"]) == ("websocket.close", 4003)
