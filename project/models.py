@@ -119,6 +119,19 @@ class Session(AbstractBaseSession):
         return SessionStore
 
 
+class AttemptCount(models.Model):
+    """How often somebody tried to sign in of late; project/throttle.py says whose attempts."""
+
+    # A keyed hash.
+    whose = models.CharField(max_length=64, primary_key=True)
+    count = models.PositiveIntegerField(default=0)
+    # Then the count begins anew.
+    ends_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.count} attempts"
+
+
 class Activity(models.Model):
     """One thing somebody did, or was refused. Written once, never changed."""
 

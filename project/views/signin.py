@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import time
-
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, LogoutView
-from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from project import activity, signing_out
+from project import activity, signing_out, throttle
 from project.accounts import begin_session
+from project.throttle import Attempt
 
-# So many failures of one address or of one name, then a wait.
-FAILURES = 5
-WAIT_SECONDS = 60
+# The cookie that marks a browser somebody has signed in with.
+MARK = "known"
+MARK_SECONDS = 365 * 24 * 3600
 STAY_SECONDS = 14 * 24 * 3600
 
 
@@ -32,35 +30,30 @@ class SignInForm(AuthenticationForm):
         "inactive": "This account is switched off. Ask whoever runs this server.",
     }
 
+    attempt: Attempt | None = None
+
     def clean(self) -> dict[str, object]:
-        keys = self._keys()
-        wait = max(cache.get(key, (0, 0.0))[1] for key in keys) - time.time()
-        if wait > 0:
-            raise ValidationError(f"Too many attempts. Try again in {math.ceil(wait)} s.")
-        try:
-            cleaned = super().clean()
-        except ValidationError:
-            for key in keys:
-                _count_failure(key)
-            raise
-        cache.delete_many(keys)
+        name = self.cleaned_data.get("username")
+        if not name or not self.cleaned_data.get("password"):
+            # There is nothing to try.
+            return super().clean()
+        self.attempt = Attempt(name, *self._origin())
+        if wait := self.attempt.begin():
+            raise ValidationError(f"Too many attempts. Try again in {wait} s.")
+        cleaned = super().clean()
+        self.attempt.succeed()
         return cleaned
 
-    def _keys(self) -> list[str]:
-        address = activity.address_of(self.request) if self.request else ""
-        # An administrator behind the same address must not be kept out by a guesser of names.
-        return [f"signin:{address}:{str(self.data.get('username', '')).lower()[:150]}"]
+    def _origin(self) -> tuple[str | None, str]:
+        """Return the address and the mark of the browser that somebody tries with."""
+        if self.request is None:
+            return None, ""
+        return activity.address_of(self.request), self.request.COOKIES.get(MARK, "")
 
 
 def first_page(user: User) -> str:
     """Return where somebody goes who signs in for the first time, if nowhere else."""
     return reverse("welcome") if user.is_superuser else f"{reverse('profile')}?first=1"
-
-
-def _count_failure(key: str) -> None:
-    failures = cache.get(key, (0, 0.0))[0] + 1
-    until = time.time() + WAIT_SECONDS if failures >= FAILURES else 0.0
-    cache.set(key, (0 if until else failures, until), 10 * WAIT_SECONDS)
 
 
 class SignIn(LoginView):
@@ -77,8 +70,9 @@ class SignIn(LoginView):
         user = self.request.user
         if isinstance(user, User):
             self._note(user.get_username(), activity.Outcome.DONE)
+            _mark(response, user)
             if is_first and response.headers["Location"] == reverse("home"):
-                return HttpResponseRedirect(first_page(user))
+                response.headers["Location"] = first_page(user)
         return response
 
     def _is_first(self, form: Form) -> bool:
@@ -87,7 +81,9 @@ class SignIn(LoginView):
         return user.last_login is None
 
     def form_invalid(self, form: Form) -> HttpResponse:
-        self._note(str(form.data.get("username", ""))[:150], activity.Outcome.REFUSED)
+        attempt: Attempt | None = form.attempt  # type: ignore[attr-defined]
+        if attempt is not None and attempt.is_noted:
+            self._note(form.cleaned_data["username"], activity.Outcome.REFUSED)
         response = super().form_invalid(form)  # type: ignore[arg-type]
         response.status_code = 422
         return response
@@ -100,6 +96,17 @@ class SignIn(LoginView):
             address=activity.address_of(self.request),
             outcome=outcome,
         )
+
+
+def _mark(response: HttpResponse, user: User) -> None:
+    response.set_cookie(
+        MARK,
+        throttle.mark_of(user.get_username()),
+        max_age=MARK_SECONDS,
+        httponly=True,
+        samesite="Lax",
+        secure=settings.BEHIND_TLS,
+    )
 
 
 class SignOut(LogoutView):

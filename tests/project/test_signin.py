@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import timedelta
+from itertools import repeat
+from typing import Any
 from unittest.mock import AsyncMock, call
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.cache import cache
+from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
 from project import signing_out
-from project.models import Activity, Project, Role, Session
+from project.models import Activity, AttemptCount, Project, Role, Session
 from project.policy import add_member
+from project.throttle import ADDRESS, KNOWN, NAME, NOTED, Attempt, mark_of
 from project.views import signin
 from tests.project.people import PASSWORD, make_person
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def forget_failures() -> Iterator[None]:
-    cache.clear()
-    yield
-    cache.clear()
 
 
 @pytest.fixture
@@ -37,8 +35,16 @@ def viewer(project: Project) -> User:
     return user
 
 
-def sign_in(name: str = "viewer", password: str = PASSWORD, **more: str) -> tuple[Client, int, str]:
-    client = Client()
+def sign_in(
+    name: str = "viewer",
+    password: str = PASSWORD,
+    *,
+    address: str = "127.0.0.1",
+    client: Client | None = None,
+    **more: str,
+) -> tuple[Client, int, str]:
+    client = client or Client()
+    client.defaults["REMOTE_ADDR"] = address
     answer = client.post("/login/", {"username": name, "password": password, **more})
     return client, answer.status_code, answer.headers.get("Location", answer.content.decode())
 
@@ -65,36 +71,146 @@ def test_a_name_nobody_has_is_answered_the_same(viewer: User) -> None:
     assert known.replace("viewer", "").count("do not match") == unknown.count("do not match") == 1
 
 
-def test_who_guesses_has_to_wait_even_with_the_right_password(viewer: User, monkeypatch) -> None:
-    now = 1_000_000.0
-    monkeypatch.setattr("time.time", lambda: now)
-    for _ in range(signin.FAILURES):
-        sign_in(password="wrong")
-    now += 20
+# --- Guessed ---------------------------------------------------------------------------------
+
+
+def pass_time(seconds: int) -> None:
+    AttemptCount.objects.update(ends_at=F("ends_at") - timedelta(seconds=seconds))
+
+
+def guess(names: Iterable[str], addresses: Iterable[str] = repeat("127.0.0.1")) -> None:
+    for name, address in zip(names, addresses, strict=False):
+        sign_in(name, "wrong", address=address)
+
+
+def is_held_up(name: str = "viewer", **how: Any) -> bool:
+    _, status, page = sign_in(name, **how)
+    return status == 422 and "Too many attempts. Try again in " in page
+
+
+MANY_ADDRESSES = [f"192.0.2.{number}" for number in range(1, 31)]
+MANY_NAMES = [f"name{number}" for number in range(30)]
+
+
+def test_who_guesses_has_to_wait_even_with_the_right_password(viewer: User) -> None:
+    guess(repeat("viewer", NAME.most))
+    pass_time(20)
     _, status, page = sign_in()
     assert status == 422
-    assert "Too many attempts. Try again in 40 s." in page
-    now += 41
+    assert re.search(r"Too many attempts. Try again in (39|40) s.", page)
+    pass_time(41)
+    assert sign_in()[1] == 302
+
+
+def test_a_name_is_guessed_at_no_faster_from_many_addresses(viewer: User) -> None:
+    guess(repeat("viewer", NAME.most), MANY_ADDRESSES)
+    assert is_held_up(address="198.51.100.7")
+
+
+def test_an_address_guesses_no_faster_at_many_names(viewer: User) -> None:
+    guess(MANY_NAMES[: ADDRESS.most])
+    assert is_held_up()
+    assert is_held_up("nobody")
+    assert sign_in(address="198.51.100.7")[1] == 302
+
+
+def test_an_address_waits_longer_than_a_name(viewer: User) -> None:
+    guess(MANY_NAMES[: ADDRESS.most])
+    pass_time(NAME.seconds + 1)
+    assert is_held_up()
+    pass_time(ADDRESS.seconds)
+    assert sign_in()[1] == 302
+
+
+def test_the_addresses_of_one_network_share_their_count(viewer: User) -> None:
+    guess(MANY_NAMES[: ADDRESS.most], (f"2001:db8::{number:x}" for number in range(1, 40)))
+    assert is_held_up(address="2001:db8::ffff")
+    assert not is_held_up(address="2001:db8:0:1::1")
+
+
+def test_attempts_made_while_waiting_make_the_wait_no_longer(viewer: User) -> None:
+    guess(repeat("viewer", 3 * NAME.most))
+    pass_time(NAME.seconds + 1)
     assert sign_in()[1] == 302
 
 
 def test_one_who_guesses_keeps_nobody_else_out(viewer: User, project: Project) -> None:
-    for _ in range(signin.FAILURES + 1):
-        sign_in("admin", "wrong")
+    guess(repeat("admin", NAME.most + 1))
     assert sign_in()[1] == 302
 
 
-def test_capital_letters_are_no_way_around_the_wait(viewer: User) -> None:
-    for name in ("viewer", "VIEWER", "Viewer", "vIewer", "viEwer"):
-        sign_in(name, "wrong")
-    assert "Too many attempts" in sign_in()[2]
+def test_a_browser_one_has_signed_in_with_is_not_held_up_by_strangers(viewer: User) -> None:
+    known = sign_in()[0]
+    known.post("/logout/")
+    guess(repeat("viewer", NAME.most), MANY_ADDRESSES)
+    guess(MANY_NAMES[: ADDRESS.most])
+    assert is_held_up()
+    assert not is_held_up(client=known)
+    # It is a way around neither for others nor for other names.
+    known.post("/logout/")
+    for _ in range(KNOWN.most):
+        sign_in(password="wrong", client=known)
+    assert is_held_up(client=known)
+    assert is_held_up("nobody", client=known)
 
 
-def test_a_good_sign_in_forgets_the_failures(viewer: User) -> None:
+def test_what_marks_a_browser_cannot_be_made_up(viewer: User) -> None:
+    guess(repeat("viewer", NAME.most))
+    for mark in ("", "viewer", mark_of("admin")):
+        client = Client()
+        client.cookies[signin.MARK] = mark
+        assert is_held_up(client=client)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("viewer", "VIEWER", "Viewer", "vIewer", "viEwer"), ("viewer", " viewer", "\uff56iewer") * 2],
+)
+def test_another_way_to_write_a_name_is_no_way_around_the_wait(
+    viewer: User, names: tuple[str, ...]
+) -> None:
+    guess(names)
+    assert is_held_up()
+
+
+def test_a_good_sign_in_forgets_the_failures_of_its_name(viewer: User) -> None:
     for _ in range(2):
-        for _ in range(signin.FAILURES - 1):
-            sign_in(password="wrong")
+        guess(repeat("viewer", NAME.most - 1))
         assert sign_in()[1] == 302
+
+
+def test_an_account_of_ones_own_is_no_way_around_the_wait(viewer: User) -> None:
+    for number in range(ADDRESS.most):
+        sign_in(f"name{number}", "wrong")
+        sign_in() if number % 4 == 0 else None
+    assert is_held_up("nobody")
+
+
+async def test_attempts_at_the_same_time_are_each_counted(viewer: User) -> None:
+    def attempt(number: int) -> int:
+        wait = Attempt("viewer", MANY_ADDRESSES[number]).begin()
+        connection.close()
+        return wait
+
+    waits = await asyncio.gather(*(asyncio.to_thread(attempt, n) for n in range(20)))
+    assert sum(wait == 0 for wait in waits) == NAME.most
+
+
+def test_only_the_first_refusals_leave_a_line(viewer: User) -> None:
+    guess(MANY_NAMES)
+    guess(repeat("viewer", 2 * NAME.most), MANY_ADDRESSES)
+    lines = Activity.objects.filter(verb="account.sign_in", outcome="refused")
+    assert lines.filter(address="127.0.0.1").count() == NOTED
+    assert lines.exclude(address="127.0.0.1").count() == NAME.most
+
+
+def test_a_form_that_tries_nothing_is_not_counted(viewer: User) -> None:
+    for _ in range(NAME.most + 1):
+        assert sign_in(password="")[1] == 422
+    assert sign_in()[1] == 302
+
+
+# --- Where it leads --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
