@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
-from datetime import timedelta
 
-from django.conf import settings
 from django.http import HttpRequest
-from django.utils import timezone
 
-from project import database, request_id
+from project import request_id
 from project.models import Activity, Project
 
 Door = Activity.Door
@@ -51,24 +48,3 @@ def address_of(request: HttpRequest) -> str | None:
         return str(ipaddress.ip_address(text))
     except ValueError:
         return None
-
-
-# What one turn of the upkeep deletes at the most, so that nobody waits long for it.
-PURGED_AT_ONCE = 10_000
-
-
-async def purge() -> None:
-    """Delete the lines that are older than ACTIVITY_DAYS."""
-    while await database.write(_purge_some):
-        pass
-
-
-def _purge_some() -> bool:
-    before = timezone.now() - timedelta(days=settings.ACTIVITY_DAYS)
-    old = list(
-        Activity.objects.filter(at__lt=before)
-        .order_by("at")
-        .values_list("pk", flat=True)[:PURGED_AT_ONCE]
-    )
-    Activity.objects.filter(pk__in=old).delete()
-    return len(old) == PURGED_AT_ONCE

@@ -10,9 +10,9 @@ class ProjectConfig(AppConfig):
 
     def ready(self) -> None:
         from project import (
-            activity,
             checks,  # noqa: F401  (registers them)
+            retention,
         )
         from sandboxes import supervisor
 
-        supervisor.add_chore("the purge of activity", PURGE_SECONDS, activity.purge)
+        supervisor.add_chore("retention", PURGE_SECONDS, retention.purge, apart=True)

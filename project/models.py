@@ -170,6 +170,7 @@ class Activity(models.Model):
         indexes = (
             models.Index(fields=("project", "-at", "-id"), name="activity_page"),
             models.Index(fields=("object_id", "-at"), name="activity_of_object"),
+            models.Index(fields=("at",), name="activity_by_age"),
         )
 
     def __str__(self) -> str:
@@ -194,6 +195,16 @@ class IdempotentRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.route} {self.key}"
+
+
+class Memo(models.Model):
+    """Something small that the servers keep for themselves, such as how far an upkeep came."""
+
+    name = models.CharField(max_length=50, primary_key=True)
+    value = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Lease(models.Model):

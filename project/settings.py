@@ -212,11 +212,17 @@ COMMAND_KEPT_OUTPUT_BYTES = env.int("COMMAND_KEPT_OUTPUT_BYTES", default=64 * 10
 TERMINALS_PER_SANDBOX = env.int("TERMINALS_PER_SANDBOX", default=16)
 # Of one terminal so much is recorded, if its sandbox's are.
 RECORDING_MAX_BYTES = env.int("RECORDING_MAX_BYTES", default=16 * MIB)
+# Of all terminals of one project together so much is recorded.
+PROJECT_RECORDING_MAX_BYTES = env.int("PROJECT_RECORDING_MAX_BYTES", default=1 * GIB)
 
 SUPERVISOR_SECONDS = env.float("SUPERVISOR_SECONDS", default=10.0)
 # How often the usage of every running sandbox is read.
 USAGE_SECONDS = env.float("USAGE_SECONDS", default=5.0)
 
+# How long after the end of a sandbox its use, recordings and commands' output are kept, and how
+# long it and its commands are known at all. 0: for good.
+HISTORY_DAYS = env.int("HISTORY_DAYS", default=90)
+SANDBOX_DAYS = env.int("SANDBOX_DAYS", default=0)
 # How long the lines of activity are kept.
 ACTIVITY_DAYS = env.int("ACTIVITY_DAYS", default=365)
 

@@ -108,6 +108,11 @@ class Sandbox(models.Model):
                 name="sandbox_unfinished",
                 condition=models.Q(status__in=UNFINISHED),
             ),
+            models.Index(
+                fields=("ended_at", "id"),
+                name="sandbox_by_end",
+                condition=models.Q(ended_at__isnull=False),
+            ),
         )
 
     def __str__(self) -> str:
@@ -245,6 +250,11 @@ class Terminal(models.Model):
                 fields=("sandbox",),
                 name="terminal_open",
                 condition=models.Q(ended_at__isnull=True),
+            ),
+            models.Index(
+                fields=("sandbox",),
+                name="terminal_recorded",
+                condition=models.Q(recorded=True),
             ),
         )
 

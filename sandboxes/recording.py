@@ -24,7 +24,8 @@ from django.utils import timezone
 
 from project import database, leases
 from project.errors import Refused
-from sandboxes import guests, terminals
+from project.words import size
+from sandboxes import guests, space, terminals
 from sandboxes.guest.link import Attachment
 from sandboxes.models import RecordingPart, Sandbox, Terminal
 
@@ -38,6 +39,14 @@ WINDOW = 256 * 1024
 # then the guest holds what is said.
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = LEASE_SECONDS / 3
+
+# After so much more it is asked whether the project's recordings have room left.
+STEP_BYTES = 1024 * 1024
+
+NO_ROOM = (
+    "This terminal is not recorded: as much is recorded of this project's terminals as may be."
+    " Whoever runs this server can allow more."
+)
 
 _recorders: dict[uuid.UUID, asyncio.Task[None]] = {}
 
@@ -76,7 +85,9 @@ def _lease_of(terminal: Terminal) -> str:
 
 async def _record(sandbox: Sandbox, terminal: Terminal) -> None:
     lease = _lease_of(terminal)
-    if not await database.write(leases.acquire, lease, LEASE_SECONDS):
+    if not await database.read(_may_go_on, sandbox, terminal) or not await database.write(
+        leases.acquire, lease, LEASE_SECONDS
+    ):
         return
     try:
         await _record_on(sandbox, terminal)
@@ -88,12 +99,10 @@ async def _record_on(sandbox: Sandbox, terminal: Terminal) -> None:
     """Record from where the last part ends."""
     last = await database.read(_last_part, terminal)
     begun, recorded = (last.end, last.seconds) if last else (0, 0.0)
-    if begun > settings.RECORDING_MAX_BYTES:
-        return
     try:
         async with guests.linked(sandbox) as link:
             attachment = await link.attach(terminal.process_id, since=begun, window=WINDOW)
-        recorder = _Recorder(terminal, begun, recorded)
+        recorder = _Recorder(sandbox, terminal, begun, recorded)
         try:
             async with _told_of_sizes(recorder, terminal):
                 end = await recorder.follow(attachment)
@@ -130,6 +139,12 @@ async def _told_of_sizes(recorder: _Recorder, terminal: Terminal) -> AsyncIterat
         await layer.group_discard(group, channel)
 
 
+def _may_go_on(sandbox: Sandbox, terminal: Terminal) -> bool:
+    last = _last_part(terminal)
+    is_long = last is not None and last.end > settings.RECORDING_MAX_BYTES
+    return not is_long and not space.is_full(sandbox.project_id)
+
+
 def _last_part(terminal: Terminal) -> RecordingPart | None:
     return RecordingPart.objects.filter(terminal=terminal).last()
 
@@ -137,9 +152,9 @@ def _last_part(terminal: Terminal) -> RecordingPart | None:
 class _Recorder:
     """Gathers events into parts."""
 
-    def __init__(self, terminal: Terminal, position: int, seconds: float) -> None:
-        self._terminal = terminal
-        self._position = position
+    def __init__(self, sandbox: Sandbox, terminal: Terminal, position: int, seconds: float) -> None:
+        self._sandbox, self._terminal = sandbox, terminal
+        self._position = self._asked_at = position
         self._seconds = seconds
         self._lines: list[str] = []
         self._size = 0
@@ -161,15 +176,28 @@ class _Recorder:
                             break
                         self._add(chunk.offset, chunk.data)
                         waiting = asyncio.ensure_future(anext(output, None))
+                        if limit := await self._limit():
+                            self._lines.append(_event(0.0, "o", f"\r\n[{limit}]\r\n"))
+                            await self._write()
+                            return None
                     if not await self._write_what_is_due():
-                        return None
-                    if self._position > settings.RECORDING_MAX_BYTES:
-                        await self._write()
                         return None
                 await self._write()
                 return await attachment.exit()
             finally:
                 waiting.cancel()
+
+    async def _limit(self) -> str:
+        """Say which limit keeps this recording from going on; nothing if none does."""
+        if self._position > settings.RECORDING_MAX_BYTES:
+            return f"no more than {size(settings.RECORDING_MAX_BYTES)} of a terminal is recorded"
+        if self._position - self._asked_at < STEP_BYTES:
+            return ""
+        self._asked_at = self._position
+        if not await database.read(space.is_full, self._sandbox.project_id):
+            return ""
+        most = size(settings.PROJECT_RECORDING_MAX_BYTES)
+        return f"no more than {most} of the terminals of a project is recorded"
 
     def note_size(self, rows: int, columns: int) -> None:
         self._lines.append(_event(self._interval(), "r", f"{columns}x{rows}"))

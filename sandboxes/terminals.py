@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from project import database, events
 from project.errors import Conflict, Invalid, NotFound, Refused, TooMany
-from sandboxes import guests, history
+from sandboxes import guests, history, space
 from sandboxes.access import require_running
 from sandboxes.execution import WORKSPACE
 from sandboxes.guest.link import GuestError, ProcessExit, ProcessInfo, StartSpec
@@ -125,7 +125,7 @@ def _insert(sandbox: Sandbox, size: Size, command: str, name: str, started_by: s
             started_by=started_by,
             rows=size.rows,
             columns=size.columns,
-            recorded=sandbox.records_terminals,
+            recorded=sandbox.records_terminals and not space.is_full(sandbox.project_id),
         )
 
 

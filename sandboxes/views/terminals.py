@@ -92,7 +92,8 @@ async def open_(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     )
     recording.start(sandbox, terminal)
     await note(request, "terminal.open", object_id=sandbox.pk, object_name=str(sandbox))
-    return await done(request, "", url_of_terminal(terminal))
+    is_left_out = sandbox.records_terminals and not terminal.recorded
+    return await done(request, recording.NO_ROOM if is_left_out else "", url_of_terminal(terminal))
 
 
 @page()

@@ -100,20 +100,6 @@ async def test_an_end_that_nobody_asked_for_is_noted_as_sandbanks(
     assert written[1].detail == "it ran out of memory"
 
 
-async def test_old_lines_are_purged(project: Project, settings, monkeypatch) -> None:
-    settings.ACTIVITY_DAYS = 10
-    monkeypatch.setattr(activity, "PURGED_AT_ONCE", 2)
-
-    def write() -> None:
-        for days in (1, 9, 11, 12, 13, 400):
-            line = activity.record(project, "sandbox.create", actor="mara")
-            Activity.objects.filter(pk=line.pk).update(at=timezone.now() - timedelta(days=days))
-
-    await database.write(write)
-    await activity.purge()
-    assert len(await database.read(lines)) == 2
-
-
 async def test_a_note_that_cannot_be_written_is_logged(project: Project, caplog) -> None:
     def fail() -> None:
         raise ValueError("no room")

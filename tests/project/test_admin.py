@@ -24,8 +24,9 @@ from sandboxes.models import Command, Sandbox, Terminal, UsageSample
 pytestmark = pytest.mark.slow
 
 # What people typed is seen where its sandbox is, by those who may look there. The key of a
-# session is as good as a password, and counts of attempts are hashes and numbers.
-NOT_SHOWN = ("RecordingPart", "Session", "AttemptCount")
+# session is as good as a password, and what servers keep for
+# themselves is hashes and numbers.
+NOT_SHOWN = ("RecordingPart", "Session", "AttemptCount", "Memo")
 OURS = [
     model
     for name in ("project", "sandboxes", "disks")
