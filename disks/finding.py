@@ -30,6 +30,11 @@ HITS_OF_A_FILE = 100
 # Of a long line so much is shown, and so much of it before the hit.
 LINE_CHARACTERS = 240
 BEFORE = 60
+# So many names are matched at once, or what came in so many seconds.
+BATCH_NAMES = 200
+BATCH_SECONDS = 0.1
+# Threads end by themselves when the time is over; for what they have found is waited so long.
+GRACE_SECONDS = 0.5
 # So many files are read at once, and so many bytes of them.
 BATCH_FILES = 16
 BATCH_BYTES = 16 * 1024 * 1024
@@ -85,7 +90,7 @@ async def find(place: Place, wish: Wish) -> Found:
     found = Found()
     look = _by_content if wish.in_content else _by_name
     try:
-        async with asyncio.timeout(settings.GREP_MAX_SECONDS):
+        async with asyncio.timeout(settings.GREP_MAX_SECONDS + GRACE_SECONDS):
             await look(place, wish, found)
     except TimeoutError:
         found.stopped = f"{settings.GREP_MAX_SECONDS:g} seconds"
@@ -101,25 +106,62 @@ async def find(place: Place, wish: Wish) -> Found:
 async def _by_name(place: Place, wish: Wish, found: Found) -> None:
     pattern = wish.query if WILDCARDS.search(wish.query) else f"*{wish.query}*"
     compiled = search.compile_glob(pattern, with_case=wish.with_case)
-    anchored = wish.query.startswith("/")
-    async with aclosing(_walk(place, wish.folder, found)) as walk:
-        async for entry in walk:
-            inner = entry.path[len(wish.folder.rstrip("/")) + 1 :]
-            subject = entry.path if anchored else inner if "/" in wish.query else entry.name
-            if compiled.fullmatch(subject, timeout=1):
-                found.results.append(_result(entry, []))
-                found.hits += 1
+    deadline = time.monotonic() + settings.GREP_MAX_SECONDS
+    async with aclosing(_named(place, wish.folder)) as batches:
+        async for batch in batches:
+            found.searched += len(batch)
+            subjects = [_subject(entry, wish) for entry in batch]
+            room = MOST_HITS - found.hits
+            fitting = await search.in_thread(_fitting, compiled, subjects, room, deadline)
+            found.results += [_result(batch[index], []) for index in fitting]
+            found.hits += len(fitting)
+            if time.monotonic() >= deadline:
+                raise TimeoutError
             if found.is_enough:
                 return
 
 
-async def _walk(place: Place, folder: str, found: Found) -> AsyncGenerator[Entry]:
-    """Give what is below a folder, and count it."""
-    async with aclosing(place.walk(folder)) as walk:
-        async for entry in walk:
-            if entry.path != folder:
-                found.searched += 1
-                yield entry
+def _subject(entry: Entry, wish: Wish) -> str:
+    """Return what of an entry a pattern is about: its whole path, the inner one, or its name."""
+    if wish.query.startswith("/"):
+        return entry.path
+    inner = entry.path[len(wish.folder.rstrip("/")) + 1 :]
+    return inner if "/" in wish.query else entry.name
+
+
+def _fitting(
+    compiled: regex.Pattern[str], subjects: list[str], most: int, deadline: float
+) -> list[int]:
+    """Return which texts fit, the first of them, as far as the time reaches."""
+    fitting: list[int] = []
+    for index, subject in enumerate(subjects):
+        left = deadline - time.monotonic()
+        if left <= 0 or len(fitting) == most:
+            break
+        try:
+            if compiled.fullmatch(subject, timeout=left, concurrent=True):
+                fitting.append(index)
+        except TimeoutError:
+            break
+    return fitting
+
+
+async def _named(place: Place, folder: str) -> AsyncGenerator[list[Entry]]:
+    """Give what is below a folder, some at a time; also what came before a refusal."""
+    batch: list[Entry] = []
+    began = time.monotonic()
+    try:
+        async with aclosing(place.walk(folder)) as walk:
+            async for entry in walk:
+                if entry.path != folder:
+                    batch.append(entry)
+                if len(batch) >= BATCH_NAMES or time.monotonic() - began > BATCH_SECONDS:
+                    yield batch
+                    batch, began = [], time.monotonic()
+    except Refused:
+        yield batch
+        raise
+    yield batch
 
 
 def _result(entry: Entry, hits: list[Hit]) -> Result:
