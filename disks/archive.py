@@ -30,6 +30,8 @@ LEVEL = 1
 # What is worth the time; most other files are compressed already.
 PACKED = ("text/", "application/json", "application/x-ndjson", "application/xml", "image/svg")
 LEFT_OUT = "LEFT OUT.txt"
+# Names with this many characters in common may be the same once they are cut for a number.
+ALIKE = 50
 # What Windows takes for a drive, a folder, or nothing at all.
 UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*]')
 
@@ -56,7 +58,7 @@ async def members(place: Place, folder: str, names: Sequence[str]) -> list[Membe
     # Several files stand at the top of the archive; the whole folder as its contents.
     root = folder
     found: list[Member] = []
-    used: set[str] = set()
+    used = Names()
     for top in tops:
         async with aclosing(place.walk(top)) as walk:
             async for entry in walk:
@@ -64,7 +66,7 @@ async def members(place: Place, folder: str, names: Sequence[str]) -> list[Membe
                     continue
                 if len(found) == MOST:
                     raise entries.too_many(MOST)
-                name = _free(safe_name(entry.path[len(root.rstrip("/")) :]), used)
+                name = used.free(safe_name(entry.path[len(root.rstrip("/")) :]))
                 found.append(Member(entry, name))
     if not found and names:
         raise NotFound("there is nothing of that name")
@@ -81,15 +83,27 @@ def safe_name(path: str) -> str:
     return "/".join(parts) or "_"
 
 
-def _free(name: str, used: set[str]) -> str:
-    """Two names may have become one, also where case does not count."""
-    stem, number = name, 2
-    while name.casefold() in used:
-        parent, _, last = stem.rpartition("/")
-        last = entries.numbered(last, number)
-        name, number = f"{parent}/{last}" if parent else last, number + 1
-    used.add(name.casefold())
-    return name
+class Names:
+    """The names in an archive. Two may have become one, also where case does not count."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+        # The last number given, for names that start alike: a long one is cut for its number,
+        # so these may meet. Each number is tried once, however many names there are.
+        self.numbers: dict[str, int] = {}
+
+    def free(self, name: str) -> str:
+        """Return a name, or one like it, that is from now on used."""
+        parent, _, last = name.rpartition("/")
+        alike = f"{parent}/{last[:ALIKE]}".casefold()
+        free, number = name, self.numbers.get(alike, 1)
+        while free.casefold() in self.used:
+            number += 1
+            numbered = entries.numbered(last, number)
+            free = f"{parent}/{numbered}" if parent else numbered
+            self.numbers[alike] = number
+        self.used.add(free.casefold())
+        return free
 
 
 async def stream(place: Place, found: Sequence[Member]) -> AsyncGenerator[bytes]:
@@ -101,7 +115,9 @@ async def stream(place: Place, found: Sequence[Member]) -> AsyncGenerator[bytes]
             async for chunk in chunks:
                 yield chunk
     if left_out:
-        archive.add("".join(left_out), _free(LEFT_OUT, {each.name.casefold() for each in found}))
+        used = Names()
+        used.used.update(member.name.casefold() for member in found)
+        archive.add("".join(left_out), used.free(LEFT_OUT))
     async with aclosing(_drawn(iter(archive))) as chunks:
         async for chunk in chunks:
             yield chunk

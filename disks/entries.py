@@ -20,6 +20,8 @@ WALK_MOST = 100_000
 LISTING_MOST = 10_000
 PAGE = 200
 NAME_BYTES = 255
+# What is longer behind a dot is no ending, and may be cut.
+ENDING_BYTES = 32
 # How many names beside a taken one are tried.
 NAMES_TRIED = 1_000
 
@@ -119,9 +121,9 @@ def numbered(name: str, number: int, *, is_folder: bool = False) -> str:
 
 def _ending(name: str) -> str:
     endings = PurePosixPath(name).suffixes
-    if len(endings) > 1 and endings[-2] == ".tar":
-        return "".join(endings[-2:])
-    return endings[-1] if endings else ""
+    if not endings or len(endings[-1].encode(errors="surrogateescape")) > ENDING_BYTES:
+        return ""
+    return "".join(endings[-2:]) if endings[-2:-1] == [".tar"] else endings[-1]
 
 
 def shown(name: str) -> str:

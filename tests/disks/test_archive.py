@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import time
 import tracemalloc
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from disks import archive
+from disks.entries import Entry
 from disks.models import Disk
 from disks.places.base import Place
 from disks.places.disk import DiskPlace
@@ -122,6 +124,47 @@ async def test_names_that_become_one_are_kept_apart(local_engine: None, project:
 
     assert len({name.casefold() for name in made.namelist()}) == 3
     assert {made.read(name) for name in made.namelist()} == {b"a:b", b"a|b", b"A_B"}
+
+
+class Named(DiskPlace):
+    """A disk with files of given names."""
+
+    names: list[str]
+
+    async def walk(self, path: str) -> AsyncGenerator[Entry]:
+        for name in self.names:
+            yield Entry(f"/{name}", name, "file")
+
+
+@pytest.mark.parametrize("length", [1, 245])
+async def test_thousands_of_names_that_become_one_are_numbered_at_once(
+    disk: Disk, length: int
+) -> None:
+    place = Named(disk)
+    marks = ':<>"|?*'
+    place.names = [
+        "".join(marks[number // 7**place % 7] for place in range(6)) + "x" * length
+        for number in range(5_000)
+    ]
+    began = time.monotonic()
+
+    found = await archive.members(place, "/", [])
+
+    assert len({member.name.casefold() for member in found}) == 5_000
+    assert max(len(member.name) for member in found) <= 255
+    assert time.monotonic() - began < 2
+
+
+async def test_long_names_that_meet_when_they_are_cut_are_numbered_at_once(disk: Disk) -> None:
+    place = Named(disk)
+    ends = [f"{number:04}" for number in range(2_500)]
+    place.names = [f"{'x' * 250}{end}{mark}" for end in ends for mark in ":|"]
+    began = time.monotonic()
+
+    found = await archive.members(place, "/", [])
+
+    assert len({member.name.casefold() for member in found}) == 5_000
+    assert time.monotonic() - began < 2
 
 
 @given(st.text(max_size=60))
