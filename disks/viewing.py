@@ -6,12 +6,16 @@ plain text, which templates escape.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache, partial
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
@@ -28,8 +32,16 @@ from disks.content import text_of
 # A text up to this size is shown whole; of a larger one, the start.
 WHOLE_BYTES = 2 * 1024 * 1024
 START_BYTES = 256 * 1024
-# Colours cost about a second for each of these.
+# A page with more lines than these is of no use, and takes long to draw.
+MOST_LINES = 100_000
+# Colours cost about a second for each of these; a hostile text costs far more, so that what is
+# not done in time stays plain.
 HIGHLIGHT_BYTES = 512 * 1024
+HIGHLIGHT_SECONDS = 1.0
+# Indented, a small JSON can become a large one.
+TIDY_CHARACTERS = 4 * 1024 * 1024
+# Work for the processor; more of it at once would only slow everything down.
+THREADS = 2
 # Lexers are slow on, and no person reads, lines like these.
 LONGEST_LINE = 5_000
 TABLE_ROWS = 1_000
@@ -136,16 +148,26 @@ class Shown:
         return self.text is not None
 
 
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="viewing")
+
+
 def bytes_to_read(size: int) -> int:
     """Return how much of a file's start `show` needs."""
     return size if size <= WHOLE_BYTES else START_BYTES
 
 
+def in_thread(filename: str, head: bytes, size: int, *, source: bool) -> asyncio.Future[Shown]:
+    """Run `show` where it holds nobody up."""
+    work = partial(show, filename, head, size, source=source)
+    return asyncio.get_running_loop().run_in_executor(_threads(), work)
+
+
 def show(filename: str, head: bytes, size: int, *, source: bool = False) -> Shown:
     """Return what to show of a file of `size` bytes that starts with `head`.
 
-    `source`: its text, even where something nicer could be shown. Takes long for large texts, so
-    call it in a thread.
+    `source`: its text, even where something nicer could be shown. Takes long for large texts.
     """
     whole = len(head) >= size
     sample = head[: media.HEAD_BYTES]
@@ -160,7 +182,10 @@ def show(filename: str, head: bytes, size: int, *, source: bool = False) -> Show
         nicer = _nicer(kind, mime, filename, text, start_bytes, original)
         if nicer is not None:
             return nicer
-    lines, language = highlight(text, filename)
+    drawn = _first_lines(text)
+    if drawn != text:
+        start_bytes = len(drawn.encode())
+    lines, language = highlight(drawn, filename)
     return Shown(
         Kind.EMPTY if size == 0 else Kind.TEXT,
         mime,
@@ -170,6 +195,12 @@ def show(filename: str, head: bytes, size: int, *, source: bool = False) -> Show
         start_bytes=start_bytes,
         has_source=kind in WITH_SOURCE,
     )
+
+
+def _first_lines(text: str) -> str:
+    """Return as much of a text as is drawn."""
+    rest = text.split("\n", MOST_LINES)[MOST_LINES:]
+    return text[: -len(rest[0])] if rest and rest[0] else text
 
 
 def _is_same(text: str, data: bytes) -> bool:
@@ -240,7 +271,7 @@ def _nicer(
             has_source=True,
         )
     tidy = None if start_bytes else tidy_json(text)
-    if tidy is None:
+    if tidy is None or tidy != _first_lines(tidy):
         return None
     lines, _ = highlight(tidy, "tidy.json")
     return Shown(kind, mime, "JSON", lines, text=original, has_source=True)
@@ -297,8 +328,7 @@ def _split(text: str) -> list[str]:
 def _coloured_lines(lexer: Lexer, text: str) -> tuple[SafeString, ...]:
     lines: list[str] = []
     line: list[str] = []
-    for token, value in lexer.get_tokens(text):
-        css_class = _class_of(token)
+    for css_class, value in _coloured(lexer, text):
         first, *others = value.split("\n")
         line.append(_mark(first, css_class))
         for other in others:
@@ -307,6 +337,20 @@ def _coloured_lines(lexer: Lexer, text: str) -> tuple[SafeString, ...]:
     if any(line):
         lines.append("".join(line))
     return tuple(mark_safe(each) for each in lines)  # noqa: S308 (escaped by _mark)
+
+
+def _coloured(lexer: Lexer, text: str) -> Iterator[tuple[str, str]]:
+    """Give the pieces of a text, each with its class; from when the time is over, the rest."""
+    # As lexers would do it, which tells how far they have come.
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    deadline = time.monotonic() + HIGHLIGHT_SECONDS
+    position = 0
+    for token, value in lexer.get_tokens(text):
+        yield _class_of(token), value
+        position += len(value)
+        if time.monotonic() > deadline:
+            yield "", text[position:]
+            return
 
 
 def _class_of(token: _TokenType) -> str:
@@ -347,11 +391,16 @@ def _delimiter_of(text: str, filename: str) -> str:
 
 
 def tidy_json(text: str) -> str | None:
-    """Return JSON with a line for each value; None for what is none."""
+    """Return JSON with a line for each value; None for what is none, or would get too large."""
+    tidy = io.StringIO()
     try:
-        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+        for piece in json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(json.loads(text)):
+            if tidy.tell() + len(piece) > TIDY_CHARACTERS:
+                return None
+            tidy.write(piece)
     except (ValueError, RecursionError):
         return None
+    return tidy.getvalue()
 
 
 def render_markdown(text: str) -> SafeString:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from typing import Any
 
@@ -39,9 +38,7 @@ async def show(
         raise Unprocessable("this is no file, but a device, a pipe or a socket")
     entry, head = await _read_start(place, entry.path)
     view = request.GET.get("view", "preview")
-    shown = await asyncio.to_thread(
-        viewing.show, entry.name, head, entry.size or 0, source=view != "preview"
-    )
+    shown = await viewing.in_thread(entry.name, head, entry.size or 0, source=view != "preview")
     edits = view == "edit" and request.member.may_work and shown.may_be_edited
     folder = entry.path.rpartition("/")[0]
     context |= {

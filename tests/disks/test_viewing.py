@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
+from django.utils.html import strip_tags
 
 from disks import viewing
 from disks.viewing import Kind, Shown, show
@@ -170,3 +172,46 @@ def test_long_lines_have_no_colours() -> None:
 
 def test_deeply_nested_json_is_shown_as_text() -> None:
     assert shown("a.json", "[" * 100_000).kind is Kind.TEXT
+
+
+def test_small_json_that_would_get_large_is_shown_as_text() -> None:
+    text = "[" * 900 + ",".join("0" * 100_000) + "]" * 900
+    began = time.monotonic()
+    result = shown("a.json", text)
+    assert result.kind is Kind.TEXT
+    assert result.text == text
+    assert time.monotonic() - began < 3
+
+
+def test_of_very_many_lines_the_first_are_drawn() -> None:
+    text = "x\n" * (viewing.MOST_LINES + 5)
+    result = shown("a.txt", text)
+    assert len(result.lines) == viewing.MOST_LINES
+    assert result.start_bytes == 2 * viewing.MOST_LINES
+    assert result.text == text
+    assert shown("a.json", f"[{'0,' * viewing.MOST_LINES}0]").kind is Kind.TEXT
+
+
+@pytest.mark.parametrize("name", ["a.go", "a.lua", "a.js"])
+def test_colours_end_in_time_and_no_line_is_lost(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewing, "HIGHLIGHT_SECONDS", 0.2)
+    # Comments that nobody closes are looked for to the end of the file, again and again.
+    text = "\ufeff" + "/* --[[ <!--\r\n" * 20_000
+    began = time.monotonic()
+    lines = shown(name, text).lines
+    assert len(lines) == 20_000
+    assert lines[-1] == "/* --[[ &lt;!--"
+    assert time.monotonic() - began < 2
+
+
+def test_lines_are_those_of_the_file_where_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "".join(f"x = {number}  # <b>\n" for number in range(2_000))
+    whole = shown("a.py", text).lines
+    monkeypatch.setattr(viewing, "HIGHLIGHT_SECONDS", 0.0)
+    cut = shown("a.py", text).lines
+    assert [strip_tags(line) for line in cut] == [strip_tags(line) for line in whole]
+    assert "<span" not in cut[-1]
