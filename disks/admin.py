@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from disks import jobs, sweep, trash
 from disks.models import Artifact, Blob, Disk, OnConflict, Transfer, TrashedArtifact, Upload
 from project import database, events, words
-from project.admin.base import ReadOnly, asks, count_of, link, run
+from project.admin.base import ReadOnly, asks, link, run
 from project.errors import Conflict
 
 
@@ -56,25 +56,13 @@ class DiskAdmin(ReadOnly):
         "page",
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Disk]:
-        disks: QuerySet[Disk] = super().get_queryset(request)
-        files = Artifact.objects.all()
-        return disks.annotate(
-            files_count=count_of(files, "disk"),
-            files_size=count_of(files, "disk", Coalesce(Sum("blob__size"), 0)),
-        )
-
     @admin.display(description="name", ordering="name")
     def name_or_id(self, disk: Disk) -> str:
         return str(disk)
 
-    @admin.display(ordering="files_count")
-    def files(self, disk: Disk) -> int:
-        return disk.files_count  # type: ignore[attr-defined, no-any-return]
-
-    @admin.display(ordering="files_size")
+    @admin.display(ordering="bytes")
     def size(self, disk: Disk) -> str:
-        return words.size(disk.files_size)  # type: ignore[attr-defined]
+        return words.size(disk.bytes)
 
     @admin.display(description="in its trash")
     def in_trash(self, disk: Disk) -> str:
@@ -120,7 +108,7 @@ class TrashedArtifactAdmin(OfADisk):
     @admin.action(description="Restore; where the name is taken, keep both", permissions=["purge"])
     def restore(self, request: HttpRequest, queryset: QuerySet[TrashedArtifact]) -> None:
         async def restore(file: TrashedArtifact) -> None:
-            await database.write(trash.restore, file.disk, [file.pk], OnConflict.RENAME)
+            await trash.restore(file.disk, [file.pk], OnConflict.RENAME)
             await events.changed(file.disk.project_id, "disk", file.disk_id)
 
         rows = queryset.select_related("disk")

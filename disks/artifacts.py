@@ -2,21 +2,26 @@
 
 A folder is there by the files in it. One that people made, and that may be empty, has a row of
 its own: an artifact without a name, which no listing of files shows.
+
+A disk counts what is on it. So rows come and go only by `point`, `add` and `drop`, inside a
+transaction that holds the disk.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Q, QuerySet
+from django.db import IntegrityError, transaction
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from disks import blobs, paths
+from disks import blobs, folders, paths
 from disks.media import detect
 from disks.models import Artifact, Blob, Disk
 from disks.spool import Spool
@@ -27,6 +32,8 @@ from project.errors import Invalid, NotFound
 RESERVED = "__artifact_info__"
 META_MAX_BYTES = 64 * 1024
 ATTEMPTS = 3
+# So many rows are taken with one statement.
+BATCH = 500
 # The filename of the row that stands for a folder itself.
 FOLDER = ""
 
@@ -89,7 +96,7 @@ def holding[T](disk_id: uuid.UUID, step: Callable[[], T]) -> T:
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
-                if not Disk.objects.select_for_update().filter(pk=disk_id).exists():
+                if not Disk.objects.filter(pk=disk_id).update(changed_at=timezone.now()):
                     raise NotFound("disk not found or access denied", tag="disk_not_found")
                 return step()
         except IntegrityError:
@@ -113,29 +120,65 @@ def point(
     values = {"mime": mime, "blob": blobs.settle(blob), "updated_at": now}
     if meta is not None:
         values["meta"] = meta
-    artifact, _ = Artifact.objects.update_or_create(
-        disk_id=disk_id,
-        path=folder,
-        filename=filename,
-        defaults=values,
-        create_defaults={**values, "created_at": now},
-    )
+    named = Artifact.objects.filter(disk_id=disk_id, path=folder, filename=filename)
+    artifact = named.select_related("blob").first()
+    if artifact is None:
+        artifact = Artifact(
+            disk_id=disk_id, path=folder, filename=filename, created_at=now, **values
+        )
+        add(disk_id, [artifact])
+        return artifact
+    replaced = artifact.blob.size
+    for name, value in values.items():
+        setattr(artifact, name, value)
+    artifact.save(update_fields=list(values))
+    _count(disk_id, 0, artifact.blob.size - replaced)
     return artifact
+
+
+def add(disk_id: uuid.UUID, rows: Sequence[Artifact]) -> None:
+    """Put new rows on a disk."""
+    Artifact.objects.bulk_create(rows, batch_size=BATCH)
+    sizes: dict[uuid.UUID, int] = {}
+    for batch in batched({row.blob_id for row in rows}, BATCH):
+        sizes |= Blob.objects.filter(pk__in=batch).values_list("pk", "size")
+    files = sum(row.filename != FOLDER for row in rows)
+    _count(disk_id, files, sum(sizes[row.blob_id] for row in rows))
+
+
+def drop(disk_id: uuid.UUID, rows: QuerySet[Artifact]) -> None:
+    """Take rows off a disk."""
+    facts = totals(rows)
+    rows.delete()
+    _count(disk_id, -facts["files"], -facts["bytes"])
+
+
+def totals(rows: QuerySet[Artifact]) -> dict[str, int]:
+    """Return how many files rows are, and of how many bytes."""
+    return rows.order_by().aggregate(
+        files=Count("pk", filter=~Q(filename=FOLDER)), bytes=Coalesce(Sum("blob__size"), 0)
+    )
+
+
+def _count(disk_id: uuid.UUID, files: int, size: int) -> None:
+    disk = Disk.objects.filter(pk=disk_id)
+    disk.update(files=F("files") + files, bytes=F("bytes") + size)
+
+
+def recount(disk_id: uuid.UUID) -> bool:
+    """Put right what a disk says that is on it; False if it was right. Writes. Raises NotFound."""
+
+    def step() -> bool:
+        facts = totals(Artifact.objects.filter(disk_id=disk_id))
+        right = Disk.objects.filter(pk=disk_id, **facts)
+        return not right.exists() and bool(Disk.objects.filter(pk=disk_id).update(**facts))
+
+    return holding(disk_id, step)
 
 
 def files(disk: Disk) -> QuerySet[Artifact]:
     """Return the files of a disk, without the rows of folders."""
     return disk.artifacts.exclude(filename=FOLDER)
-
-
-def below(folder: str) -> Q:
-    """Match what is in a folder and in the folders in it."""
-    if folder == "/":
-        return Q()
-    if connection.vendor == "sqlite":
-        # Its LIKE knows no case and uses no index; 0 is the character behind the slash.
-        return Q(path__gte=folder, path__lt=f"{folder[:-1]}0")
-    return Q(path__startswith=folder)
 
 
 def etag_of(artifact: Artifact) -> str:
@@ -162,23 +205,27 @@ def find_in(disk: Disk, folder: str, filename: str) -> Artifact:
 
 def describe(disk: Disk, file_path: str, meta: dict[str, Any]) -> Artifact:
     """Replace what the caller remembers of a file. Writes. Raises NotFound."""
-    artifact = find(disk, file_path)
-    artifact.meta, artifact.updated_at = meta, timezone.now()
-    artifact.save(update_fields=["meta", "updated_at"])
-    return artifact
+
+    def step() -> Artifact:
+        artifact = find(disk, file_path)
+        artifact.meta, artifact.updated_at = meta, timezone.now()
+        artifact.save(update_fields=["meta", "updated_at"])
+        return artifact
+
+    return holding(disk.pk, step)
 
 
 def remove(disk: Disk, file_path: str) -> None:
     """Take a file off a disk. Writes. Raises NotFound."""
-    find(disk, file_path).delete()
+
+    def step() -> None:
+        artifact = find(disk, file_path)
+        drop(disk.pk, Artifact.objects.filter(pk=artifact.pk))
+
+    holding(disk.pk, step)
 
 
 def listing(disk: Disk, folder: str) -> Listing:
     """Return what is directly in a folder; an unknown folder is empty. Reads the database."""
     artifacts = files(disk).select_related("blob").filter(path=folder).order_by("filename")
-    paths_below = disk.artifacts.filter(below(folder)).exclude(path=folder)
-    names = {
-        path[len(folder) :].partition("/")[0]
-        for path in paths_below.order_by().values_list("path", flat=True).distinct()
-    }
-    return Listing(list(artifacts), sorted(names))
+    return Listing(list(artifacts), folders.names_in(disk.pk, [folder])[folder])

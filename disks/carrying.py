@@ -13,7 +13,8 @@ from django.db.models.functions import Concat, Substr
 from django.utils import timezone
 
 from disks import changes, entries, paths, tree
-from disks.artifacts import FOLDER, below, holding
+from disks.artifacts import BATCH, FOLDER, add, drop, holding
+from disks.folders import below
 from disks.models import Artifact, Blob, OnConflict
 
 
@@ -43,7 +44,7 @@ def move(
 
 def _clear_file(disk_id: uuid.UUID, path: str) -> None:
     folder, name = tree.split(path)
-    tree.rows_of(disk_id).filter(path=folder, filename=name).delete()
+    drop(disk_id, Artifact.objects.filter(disk_id=disk_id, path=folder, filename=name))
 
 
 def _move_folder(disk_id: uuid.UUID, path: str, to: str, on_conflict: OnConflict | None) -> None:
@@ -64,19 +65,20 @@ def _check_depth(rows: QuerySet[Artifact], source: str, target: str) -> None:
         paths.folder_of(target + path[len(source) :])
 
 
-def _overlaps(disk_id: uuid.UUID, source: str, target: str) -> list[uuid.UUID]:
-    """Return the rows below the source that have a counterpart below the target."""
-    there = set(
-        Artifact.objects.filter(below(target), disk_id=disk_id).values_list("path", "filename")
-    )
+def _overlaps(disk_id: uuid.UUID, source: str, target: str) -> dict[uuid.UUID, uuid.UUID]:
+    """Return the rows below the source that have a counterpart below the target, with that."""
+    theirs = Artifact.objects.filter(below(target), disk_id=disk_id)
+    there = {
+        (path, filename): pk for pk, path, filename in theirs.values_list("pk", "path", "filename")
+    }
     if not there:
-        return []
-    rows = Artifact.objects.filter(below(source), disk_id=disk_id)
-    return [
-        pk
-        for pk, path, filename in rows.values_list("pk", "path", "filename")
-        if (target + path[len(source) :], filename) in there
-    ]
+        return {}
+    ours = Artifact.objects.filter(below(source), disk_id=disk_id)
+    return {
+        pk: there[counterpart]
+        for pk, path, filename in ours.values_list("pk", "path", "filename")
+        if (counterpart := (target + path[len(source) :], filename)) in there
+    }
 
 
 def _clear_way(
@@ -86,17 +88,11 @@ def _clear_way(
     _check_kinds(disk_id, source, target)
     if on_conflict == OnConflict.SKIP:
         # Files that stay keep their folder; its row goes, as the target has one too.
-        doubled = Artifact.objects.filter(
-            pk__in=_overlaps(disk_id, source, target), filename=FOLDER
-        )
-        doubled.delete()
+        for batch in _batches(list(_overlaps(disk_id, source, target))):
+            drop(disk_id, Artifact.objects.filter(pk__in=batch, filename=FOLDER))
         return
-    for batch in _batches(_overlaps(disk_id, source, target)):
-        for row in Artifact.objects.filter(pk__in=batch):
-            counterpart = target + row.path[len(source) :]
-            Artifact.objects.filter(
-                disk_id=disk_id, path=counterpart, filename=row.filename
-            ).delete()
+    for batch in _batches(list(_overlaps(disk_id, source, target).values())):
+        drop(disk_id, Artifact.objects.filter(pk__in=batch))
 
 
 def _check_kinds(disk_id: uuid.UUID, source: str, target: str) -> None:
@@ -112,7 +108,7 @@ def _names_below(disk_id: uuid.UUID, folder: str) -> tuple[set[str], set[str]]:
     files: set[str] = set()
     folders: set[str] = set()
     rows = Artifact.objects.filter(below(folder), disk_id=disk_id)
-    for path, filename in rows.values_list("path", "filename").iterator(tree.BATCH):
+    for path, filename in rows.values_list("path", "filename").iterator(BATCH):
         inner = path[len(folder) :]
         if filename:
             files.add(inner + filename)
@@ -161,12 +157,8 @@ def _copy_folder(disk_id: uuid.UUID, path: str, to: str, on_conflict: OnConflict
 
 
 def _clear_files_in_way(disk_id: uuid.UUID, source: str, target: str) -> None:
-    for batch in _batches(_overlaps(disk_id, source, target)):
-        for row in Artifact.objects.filter(pk__in=batch).exclude(filename=FOLDER):
-            counterpart = target + row.path[len(source) :]
-            Artifact.objects.filter(
-                disk_id=disk_id, path=counterpart, filename=row.filename
-            ).delete()
+    for batch in _batches(list(_overlaps(disk_id, source, target).values())):
+        drop(disk_id, Artifact.objects.filter(pk__in=batch).exclude(filename=FOLDER))
 
 
 def _insert_copies(copies: Iterable[tuple[Artifact, str, str]]) -> None:
@@ -185,9 +177,10 @@ def _insert_copies(copies: Iterable[tuple[Artifact, str, str]]) -> None:
         for row, folder, name in copies
     ]
     changes.hold_blobs({row.blob_id for row in made})
-    Artifact.objects.bulk_create(made, batch_size=tree.BATCH)
+    if made:
+        add(made[0].disk_id, made)
 
 
 def _batches(keys: list[uuid.UUID]) -> Iterator[list[uuid.UUID]]:
-    for start in range(0, len(keys), tree.BATCH):
-        yield keys[start : start + tree.BATCH]
+    for start in range(0, len(keys), BATCH):
+        yield keys[start : start + BATCH]

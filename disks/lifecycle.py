@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from django.db.models import Count, Max, Q, QuerySet, Sum, TextField, Value
-from django.db.models.functions import Coalesce, Greatest, Lower, NullIf
+from django.db.models import QuerySet, TextField, Value
+from django.db.models.functions import Coalesce, Lower, NullIf
 from django.utils import timezone
 
 from disks.models import Disk
@@ -36,8 +36,8 @@ def describe(disk: Disk, name: str, description: str) -> Disk:
     """Give a disk another name and description. Writes. Raises Invalid, Conflict."""
     disk.name = _checked_name(disk.project, name, but=disk)
     disk.description = _checked_description(description)
-    disk.updated_at = timezone.now()
-    disk.save(update_fields=["name", "description", "updated_at"])
+    disk.updated_at = disk.changed_at = timezone.now()
+    disk.save(update_fields=["name", "description", "updated_at", "changed_at"])
     return disk
 
 
@@ -51,13 +51,9 @@ def delete(disk: Disk, typed: str) -> None:
     disk.delete()
 
 
-def with_totals(disks: QuerySet[Disk]) -> QuerySet[Disk]:
-    """Add to each disk its `files`, `bytes`, `changed_at`, and its owner."""
+def with_owner(disks: QuerySet[Disk]) -> QuerySet[Disk]:
+    """Add to each disk its owner, and the name it is sorted by."""
     return disks.annotate(
-        # A folder without files is kept as a file without a name.
-        files=Count("artifacts", filter=~Q(artifacts__filename="")),
-        bytes=Coalesce(Sum("artifacts__blob__size"), Value(0)),
-        changed_at=Greatest("updated_at", Coalesce(Max("artifacts__updated_at"), "updated_at")),
         owner=Coalesce(
             NullIf("created_by", Value("")),
             "user__identifier",
@@ -74,7 +70,7 @@ def listing(project: Project, query: str, order: str) -> QuerySet[Disk]:
 
     `order`: a key of ORDERS, after a minus for the other way round.
     """
-    disks = with_totals(Disk.objects.filter(project=project).select_related("user"))
+    disks = with_owner(Disk.objects.filter(project=project).select_related("user"))
     if query:
         disks = disks.filter(name__icontains=query)
     by = ORDERS.get(order.removeprefix("-"), ORDERS["name"])

@@ -8,9 +8,20 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from project.models import EndUser, Project
+
+
+class PathField(models.TextField):  # type: ignore[type-arg]
+    """Text that every database compares by its bytes: so a folder is one range of the paths."""
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, str | None]:
+        parameters = super().db_parameters(connection)
+        if connection.vendor == "postgresql":
+            parameters["collation"] = "C"
+        return parameters
 
 
 class Disk(models.Model):
@@ -24,6 +35,11 @@ class Disk(models.Model):
     created_by = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    # What is on it. Kept by disks/artifacts.py, in the transactions that change its files.
+    files = models.BigIntegerField(default=0, editable=False)
+    bytes = models.BigIntegerField(default=0, editable=False)
+    # When the disk, or a file on it, was last changed.
+    changed_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ("created_at", "id")
@@ -81,8 +97,8 @@ class Artifact(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     disk = models.ForeignKey(Disk, on_delete=models.CASCADE, related_name="artifacts")
-    path = models.TextField()
-    filename = models.TextField()
+    path = PathField()
+    filename = PathField()
     meta = models.JSONField(default=dict, blank=True)
     mime = models.CharField(max_length=200)
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="artifacts")
@@ -93,6 +109,12 @@ class Artifact(models.Model):
         ordering = ("path", "filename")
         constraints = (
             models.UniqueConstraint(fields=("disk", "path", "filename"), name="one_artifact"),
+        )
+        # What is told of a folder is read from this index alone.
+        indexes = (
+            models.Index(
+                fields=("disk", "path", "updated_at", "filename"), name="artifact_changes"
+            ),
         )
 
     def __str__(self) -> str:

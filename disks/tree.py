@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import batched
 
 from django.db.models import Count, F, Max, Q, QuerySet
 from django.db.models.functions import Lower
 
-from disks import entries, paths
-from disks.artifacts import FOLDER, below, etag_of
+from disks import entries, folders, paths
+from disks.artifacts import BATCH, FOLDER, etag_of
 from disks.entries import Entry, Listing
+from disks.folders import below
 from disks.models import Artifact, OnConflict
 from project.errors import Conflict, Invalid, NotFound
 
-BATCH = 500
+# In how many folders files are looked up with one statement.
+LOOKUPS = 50
 # What one move or copy takes at the most.
 MOST = entries.WALK_MOST
 ORDERS = {
@@ -32,9 +36,9 @@ ORDERS = {
 
 @dataclass(slots=True)
 class _Folder:
-    """What is known of a folder from the paths below it."""
+    """What is known of a folder: the folders and files directly in it, and their last change."""
 
-    names: set[str] = field(default_factory=set)
+    folders: int = 0
     files: int = 0
     modified: datetime | None = None
 
@@ -75,7 +79,7 @@ def find_file(disk_id: uuid.UUID, path: str) -> Artifact | None:
 
 
 def is_folder(disk_id: uuid.UUID, path: str) -> bool:
-    return path == "/" or Artifact.objects.filter(below(inside(path)), disk_id=disk_id).exists()
+    return folders.exists(disk_id, inside(path))
 
 
 def stat(disk_id: uuid.UUID, path: str) -> Entry:
@@ -85,17 +89,31 @@ def stat(disk_id: uuid.UUID, path: str) -> Entry:
     if artifact is not None:
         return file_entry(artifact)
     if not is_folder(disk_id, clean):
-        raise NotFound(f"there is no {clean} on this disk", tag="file_not_found")
-    return _folder_entry(clean, _folder_at(disk_id, inside(clean)))
+        raise missing(clean)
+    return _folder_entry(clean, _facts_of(disk_id, [inside(clean)])[inside(clean)])
 
 
-def _folder_at(disk_id: uuid.UUID, folder: str) -> _Folder:
-    inner = _folders_in(disk_id, folder)
-    own = rows_of(disk_id).filter(path=folder).order_by()
-    facts = own.aggregate(files=Count("id", filter=~Q(filename=FOLDER)), changed=Max("updated_at"))
-    changes = [facts["changed"], *(found.modified for found in inner.values())]
-    modified = max((moment for moment in changes if moment is not None), default=None)
-    return _Folder(set(inner), facts["files"], modified)
+def _facts_of(disk_id: uuid.UUID, wanted: Sequence[str]) -> dict[str, _Folder]:
+    """Return what is known of some folders, by their paths."""
+    facts: dict[str, _Folder] = {path: _Folder() for path in wanted}
+    for path, names in folders.names_in(disk_id, wanted).items():
+        facts[path].folders = len(names)
+    for batch in batched(wanted, BATCH):
+        for path, files, modified in _own_of(disk_id, batch):
+            facts[path].files, facts[path].modified = files, modified
+    return facts
+
+
+def _own_of(
+    disk_id: uuid.UUID, wanted: Sequence[str]
+) -> QuerySet[Artifact, tuple[str, int, datetime]]:
+    """Return of each folder how many files are directly in it, and when the last was changed."""
+    return (
+        Artifact.objects.filter(disk_id=disk_id, path__in=wanted)
+        .order_by()
+        .values_list("path")
+        .annotate(files=Count("path", filter=~Q(filename=FOLDER)), changed=Max("updated_at"))
+    )
 
 
 def _folder_entry(path: str, folder: _Folder) -> Entry:
@@ -104,32 +122,8 @@ def _folder_entry(path: str, folder: _Folder) -> Entry:
         name=entries.name_of(path),
         kind="folder",
         modified=folder.modified,
-        items=len(folder.names) + folder.files,
+        items=folder.folders + folder.files,
     )
-
-
-def _folders_in(disk_id: uuid.UUID, parent: str) -> dict[str, _Folder]:
-    """Return the folders directly in a folder, by name."""
-    grouped = (
-        Artifact.objects.filter(below(parent), disk_id=disk_id)
-        .exclude(path=parent)
-        .order_by()
-        .values_list("path")
-        .annotate(
-            files=Count("id", filter=~Q(filename=FOLDER)),
-            changed=Max("updated_at"),
-        )
-    )
-    folders: dict[str, _Folder] = defaultdict(_Folder)
-    for path, files, changed in grouped:
-        name, _, rest = path[len(parent) :].partition("/")
-        folder = folders[name]
-        if rest:
-            folder.names.add(rest.partition("/")[0])
-        else:
-            folder.files += files
-        folder.modified = max(folder.modified or changed, changed)
-    return dict(folders)
 
 
 def listing(
@@ -146,35 +140,49 @@ def listing(
     """Return a page of a folder: folders first, then files in the order asked for."""
     clean = entries.clean(path)
     parent = inside(clean)
-    found = _folders_in(disk_id, parent)
-    files = rows_of(disk_id).filter(path=parent).exclude(filename=FOLDER)
-    if not found and clean != "/" and not is_folder(disk_id, clean):
+    if not is_folder(disk_id, clean):
         raise NotFound(f"there is no folder {clean} on this disk", tag="folder_not_found")
+    files = rows_of(disk_id).filter(path=parent).exclude(filename=FOLDER)
     if match:
         files = files.filter(filename__icontains=match)
     if not hidden:
         files = files.exclude(filename__startswith=".")
-    folders = [
-        _folder_entry(entries.join(clean, name), folder)
-        for name, folder in found.items()
+    names = [
+        name
+        for name in folders.names_in(disk_id, [parent])[parent]
         if match.casefold() in name.casefold() and (hidden or not name.startswith("."))
     ]
-    folders.sort(key=lambda entry: _folder_order(entry, sort), reverse=descending)
     count = files.count()
-    total = len(folders) + count
-    page = folders[offset : offset + limit]
-    start = max(0, offset - len(folders))
+    page = _folders_of(
+        disk_id, parent, names, sort, descending=descending, of=slice(offset, offset + limit)
+    )
+    start = max(0, offset - len(names))
     room = limit - len(page)
     if room > 0 and start < count:
         order = ORDERS[sort]
         wanted = [key.desc() for key in order] if descending else [key.asc() for key in order]
         page += [file_entry(row) for row in files.order_by(*wanted)[start : start + room]]
+    total = len(names) + count
     return Listing(page, total, total > offset + len(page))
 
 
-def _folder_order(entry: Entry, sort: str) -> tuple[float, str, str]:
-    changed = entry.modified.timestamp() if sort == "modified" and entry.modified else 0.0
-    return changed, entry.name.casefold(), entry.name
+def _folders_of(
+    disk_id: uuid.UUID, parent: str, names: list[str], sort: str, *, descending: bool, of: slice
+) -> list[Entry]:
+    """Return a part of the folders in a folder. Only those are looked into, but by their time."""
+    names = sorted(names, key=lambda name: (name.casefold(), name), reverse=descending)
+    if sort != "modified":
+        names = names[of]
+    facts = _facts_of(disk_id, [f"{parent}{name}/" for name in names])
+    found = [_folder_entry(path.rstrip("/"), folder) for path, folder in facts.items()]
+    if sort != "modified":
+        return found
+    found.sort(key=lambda entry: _moment(entry.modified), reverse=descending)
+    return found[of]
+
+
+def _moment(modified: datetime | None) -> float:
+    return modified.timestamp() if modified else 0.0
 
 
 def rows_after(disk_id: uuid.UUID, folder: str, after: tuple[str, str] | None) -> list[Artifact]:
@@ -205,11 +213,32 @@ def free_beside(disk_id: uuid.UUID, path: str, *, is_folder: bool = False) -> st
 
 def check_way(disk_id: uuid.UUID, path: str) -> None:
     """Raise Conflict if a file is where a folder on the way to a path would be."""
-    parent = entries.parent_of(path)
-    while parent != "/":
-        if find_file(disk_id, parent) is not None:
-            raise Conflict(f"{parent} is a file, not a folder", tag="not_a_directory")
-        parent = entries.parent_of(parent)
+    for parent in files_at(disk_id, way_to(path)):
+        raise Conflict(f"{parent} is a file, not a folder", tag="not_a_directory")
+
+
+def way_to(path: str) -> Iterator[str]:
+    """Give the folders on the way to a path, the nearest first, without the root."""
+    while (path := entries.parent_of(path)) != "/":
+        yield path
+
+
+def files_at(disk_id: uuid.UUID, paths: Iterable[str]) -> dict[str, uuid.UUID]:
+    """Return which of some paths are those of files, each with its row."""
+    found: dict[str, uuid.UUID] = {}
+    names: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        folder, name = split(path)
+        names[folder].append(name)
+    asked = [(folder, some) for folder in names for some in batched(names[folder], BATCH)]
+    for batch in batched(asked, LOOKUPS):
+        wanted = Q(pk__in=[])
+        for folder, some in batch:
+            wanted |= Q(disk_id=disk_id, path=folder, filename__in=some)
+        rows = Artifact.objects.filter(wanted).order_by()
+        for pk, folder, name in rows.values_list("pk", "path", "filename"):
+            found[f"{folder}{name}"] = pk
+    return found
 
 
 def target_of(
@@ -237,9 +266,14 @@ def target_of(
 
 def resolve(disk_id: uuid.UUID, path: str) -> Artifact | str:
     """Return the file at a path, or the path itself if it is a folder. Raises NotFound."""
-    entry = stat(disk_id, path)
-    if entry.kind == "folder":
-        return entry.path
-    artifact = find_file(disk_id, entry.path)
-    assert artifact is not None
-    return artifact
+    clean = entries.clean(path)
+    artifact = None if path.endswith("/") else find_file(disk_id, clean)
+    if artifact is not None:
+        return artifact
+    if not is_folder(disk_id, clean):
+        raise missing(clean)
+    return clean
+
+
+def missing(path: str) -> NotFound:
+    return NotFound(f"there is no {path} on this disk", tag="file_not_found")

@@ -43,7 +43,7 @@ TIDY_CHARACTERS = 4 * 1024 * 1024
 # Work for the processor; more of it at once would only slow everything down.
 THREADS = 2
 # Lexers are slow on, and no person reads, lines like these.
-LONGEST_LINE = 5_000
+LONGEST_LINE = 2_000
 TABLE_ROWS = 1_000
 TABLE_COLUMNS = 100
 CELL_CHARACTERS = 500

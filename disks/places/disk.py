@@ -144,7 +144,7 @@ class DiskPlace(Place):
 
     async def remove(self, paths: Sequence[str], by: str) -> str:
         empty = await blobs.empty(self.project_id)
-        return str(await database.write(trash.put, self.id, list(paths), by, empty))
+        return str(await trash.put(self.id, paths, by, empty))
 
     async def note_copied(self, path: str) -> None:
         """Nothing: only what a sandbox made is remembered."""

@@ -14,7 +14,7 @@ from project.policy import Right
 
 
 async def find_disk(request: PageRequest, disk_id: uuid.UUID, right: Right = Right.LOOK) -> Disk:
-    """Return a disk with its totals, and go on in its project.
+    """Return a disk with its owner, and go on in its project.
 
     Raises NotFound, for a stranger's as for a missing one, and Forbidden.
     """
@@ -25,7 +25,7 @@ async def find_disk(request: PageRequest, disk_id: uuid.UUID, right: Right = Rig
 
 def _by_id(disk_id: uuid.UUID) -> Disk:
     disks = Disk.objects.select_related("project", "user").filter(pk=disk_id)
-    disk = lifecycle.with_totals(disks).first()
+    disk = lifecycle.with_owner(disks).first()
     if disk is None:
         # In the words that a stranger's gets.
         raise NotFound("there is no such page, or it is in a project you are not a member of")

@@ -67,7 +67,7 @@ async def listing(request: PageRequest, disk_id: uuid.UUID) -> HttpResponse:
 async def undo(request: PageRequest, disk_id: uuid.UUID, deletion: uuid.UUID) -> HttpResponse:
     """Take a deletion back."""
     disk = await _entered(request, disk_id, Right.WORK)
-    restored = await database.write(trash.undo, disk, deletion)
+    restored = await trash.undo(disk, deletion)
     return await _restored(request, disk, restored)
 
 
@@ -80,7 +80,7 @@ async def act(request: PageRequest, disk_id: uuid.UUID, action: str) -> HttpResp
     if action == "restore":
         policy = inputs.policy(data)
         try:
-            restored = await database.write(trash.restore, disk, inputs.ids(data), policy)
+            restored = await trash.restore(disk, inputs.ids(data), policy)
         except Taken as refusal:
             if not wants_json(request):
                 raise

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Sum
 from django.http import HttpResponse
 
-from disks.models import Blob, Disk
+from disks.models import Disk
 from project import database, trail
 from project.models import Activity, Project
 from project.pages import PageRequest, page, render
@@ -71,9 +71,7 @@ def _context(project: Project) -> dict[str, Any]:
     return {
         "facts": _facts(project),
         "rows": listing.with_use(recent),
-        "disks": disks.annotate(
-            files=Count("artifacts", filter=~Q(artifacts__filename=""))
-        ).order_by("-updated_at", "-id")[:DISKS],
+        "disks": disks.order_by("-updated_at", "-id")[:DISKS],
         "happenings": [
             Happening(line) for line in Activity.objects.filter(project=project)[:ACTIVITIES]
         ],
@@ -86,7 +84,7 @@ def _facts(project: Project) -> Facts:
         sandboxes.filter(status=Status.RUNNING).values_list("id", "cpus", "memory_bytes")
     )
     uses = listing.recent_use([sandbox_id for sandbox_id, _, _ in running]).values()
-    blobs = Blob.objects.filter(project=project, status=Blob.Status.READY)
+    disks = Disk.objects.filter(project=project).aggregate(count=Count("pk"), bytes=Sum("bytes"))
     return Facts(
         running=len(running),
         sandboxes=sandboxes.count(),
@@ -94,7 +92,7 @@ def _facts(project: Project) -> Facts:
         cores_given=sum(cpus for _, cpus, _ in running),
         memory_bytes=sum(use.memory_bytes or 0 for use in uses),
         memory_given=sum(memory for _, _, memory in running),
-        disks=Disk.objects.filter(project=project).count(),
-        disk_bytes=blobs.aggregate(size=Sum("size"))["size"] or 0,
+        disks=disks["count"],
+        disk_bytes=disks["bytes"] or 0,
         engine_is_away=health.engine_is_away(),
     )

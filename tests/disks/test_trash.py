@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import datetime, timedelta
 from io import StringIO
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from disks import sweep, trash
+from disks import sweep, trash, tree
 from disks.artifacts import FOLDER
 from disks.models import Artifact, Blob, Disk, TrashedArtifact
 from disks.places.disk import DiskPlace
@@ -272,3 +275,124 @@ async def test_a_deleted_disk_takes_its_trash_along(files: Files, disk: Disk) ->
     await database.write(disk.delete)
 
     assert await database.read(TrashedArtifact.objects.count) == 0
+
+
+async def test_an_undo_that_is_cut_loses_nothing(
+    files: Files, can: Can, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trash, "BATCH", 2)
+    names = [f"/d/{number}" for number in range(7)]
+    for name in names:
+        await files.put(name, name.encode())
+    undo = await delete(files, "/d")
+    restore_some, calls = trash._restore_some, []
+
+    def cut(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise Failed("the server stops here")
+        return restore_some(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trash, "_restore_some", cut)
+        assert (await files.browser.post(undo)).status_code == 502
+
+    there = [f"/d/{name}" for name in await files.names("/d")]
+    assert len(there) == 4
+    assert sorted(there + [item["path"] for item in await can.items()]) == names
+    assert (await files.browser.post(undo)).json()["restored"] == 3
+    assert await content(files, names[-1]) == names[-1].encode()
+
+
+async def test_others_write_while_many_files_come_back(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trash, "BATCH", 1)
+    for number in range(20):
+        await files.put(f"/d/{number}")
+    undo = await delete(files, "/d")
+
+    undoing = asyncio.ensure_future(files.browser.post(undo))
+    await files.put("/new")
+    assert not undoing.done()
+
+    assert (await undoing).json()["restored"] == 20
+
+
+async def test_many_files_go_and_come_back_with_few_questions(files: Files, disk: Disk) -> None:
+    for number in range(60):
+        await files.put(f"/d/{number}/a")
+    place = DiskPlace(disk)
+
+    def asked(step: Any, *arguments: Any) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            step(*arguments)
+        return len(queries)
+
+    def restore() -> int:
+        keys = list(TrashedArtifact.objects.values_list("pk", flat=True))
+        return asked(trash._restore_some, disk.pk, keys, None)
+
+    assert await database.read(asked, trash._wanted, disk.pk, ["/d/1/a", "/d/2/a", "/d/3"]) < 6
+    await place.remove(["/d"], by="us")
+    assert await database.write(restore) < 20
+    assert len(await files.names("/d")) == 60
+
+
+async def test_there_is_one_limit_for_all_that_is_deleted(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "MOST", 3)
+    for name in ("/a/1", "/a/2", "/b/1", "/b/2"):
+        await files.put(name)
+
+    answer = await files.act("delete", paths=["/a", "/b"])
+
+    assert answer.status_code == 422
+    assert await files.names() == ["a", "b"]
+    await delete(files, "/a", "/b/1")
+
+
+async def test_a_path_within_another_is_deleted_with_it(files: Files, can: Can) -> None:
+    await files.put("/d/a")
+    await files.put("/d/b")
+
+    undo = await delete(files, "/d/a", "/d")
+
+    assert await files.names() == []
+    assert (await files.browser.post(undo)).json()["restored"] == 2
+
+
+async def test_a_file_and_a_folder_of_one_name_are_told_apart(files: Files, put: Any) -> None:
+    # The API makes such.
+    await put("/x")
+    await put("/x/y")
+
+    await delete(files, "/x/")
+    assert await files.names() == ["x"]
+    await delete(files, "/x")
+    assert await files.names() == []
+
+
+async def test_what_cannot_come_back_stays_and_the_rest_comes(files: Files, can: Can) -> None:
+    await files.put("/d/a", b"a")
+    await files.put("/b")
+    undo = await delete(files, "/d", "/b")
+    await files.put("/d")
+
+    answer = (await files.browser.post(undo)).json()
+
+    assert (answer["restored"], answer["skipped"]) == (1, 1)
+    assert [item["path"] for item in await can.items()] == ["/d/a"]
+    assert (await files.browser.post(undo)).status_code == 409
+
+
+async def test_of_two_files_of_one_name_both_come_back(files: Files, can: Can) -> None:
+    for text in (b"first", b"second"):
+        await files.put("/a.txt", text)
+        await delete(files, "/a.txt")
+
+    await can.act("restore", ids=await can.ids(), on_conflict="rename")
+
+    assert await content(files, "/a.txt") == b"first"
+    assert await content(files, "/a (2).txt") == b"second"

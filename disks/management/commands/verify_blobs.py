@@ -5,13 +5,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from disks import blobs
-from disks.models import Artifact, Blob, TrashedArtifact
+from disks import artifacts, blobs
+from disks.models import Artifact, Blob, Disk, TrashedArtifact
 from disks.store import storage
 
 
 class Command(BaseCommand):
-    help = "Read the bytes of every artifact and compare them with what was stored."
+    help = "Compare the bytes of every artifact with what was stored, and count what disks hold."
 
     def handle(self, *args: Any, **options: Any) -> None:
         read, bad = 0, 0
@@ -30,6 +30,9 @@ class Command(BaseCommand):
                     ]
                 )
                 self.stderr.write(f"{problem}: {blob.key} of {names or 'no artifact'}")
+        for disk in Disk.objects.iterator():
+            if artifacts.recount(disk.pk):
+                self.stderr.write(f"disk {disk.pk} had counted wrong what is on it: put right")
         self.stdout.write(f"{read} blobs read, {bad} not as they were stored")
         if bad:
             raise CommandError("some bytes are lost; bring them back from a backup")
