@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Left
 from django.utils import timezone
@@ -205,10 +205,14 @@ def _sorted(sandboxes: QuerySet[Sandbox], sort: str) -> QuerySet[Sandbox]:
 def _with_newest_sample(sandboxes: QuerySet[Sandbox], column: str) -> QuerySet[Sandbox]:
     """Add `cpu` or `memory` as they are now; nothing where no sample is fresh."""
     fields = {"cpu": "cpu_percent", "memory": "memory_bytes"}
-    newest = UsageSample.objects.filter(
-        sandbox=OuterRef("pk"), at__gte=timezone.now() - FRESH
-    ).order_by("-at")
-    return sandboxes.annotate(**{column: Subquery(newest.values(fields[column])[:1])})
+    newest = _fresh_samples().values(fields[column])[:1]
+    return sandboxes.annotate(**{column: Subquery(newest)})
+
+
+def _fresh_samples() -> QuerySet[UsageSample]:
+    """Return the samples of an outer query's sandbox that tell of now, the newest first."""
+    since = timezone.now() - FRESH
+    return UsageSample.objects.filter(sandbox=OuterRef("pk"), at__gte=since).order_by("-at")
 
 
 def with_use(sandboxes: Sequence[Sandbox]) -> list[Row]:
@@ -231,6 +235,16 @@ def recent_use(ids: Iterable[uuid.UUID]) -> defaultdict[uuid.UUID, Use]:
         if now - at < FRESH:
             use.cpu_percent, use.memory_bytes = cpu, memory
     return uses
+
+
+def use_now(sandboxes: QuerySet[Sandbox]) -> Use:
+    """Return what sandboxes use together now: the sum of their newest samples, if fresh."""
+    newest = _fresh_samples().values("pk")[:1]
+    wanted = sandboxes.order_by().values(newest=Subquery(newest))
+    use = UsageSample.objects.filter(pk__in=wanted).aggregate(
+        cpu=Sum("cpu_percent"), memory=Sum("memory_bytes")
+    )
+    return Use(cpu_percent=use["cpu"] or 0.0, memory_bytes=use["memory"] or 0)
 
 
 def last_commands(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:

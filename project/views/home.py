@@ -80,18 +80,17 @@ def _context(project: Project) -> dict[str, Any]:
 
 def _facts(project: Project) -> Facts:
     sandboxes = Sandbox.objects.filter(project=project)
-    running = list(
-        sandboxes.filter(status=Status.RUNNING).values_list("id", "cpus", "memory_bytes")
-    )
-    uses = listing.recent_use([sandbox_id for sandbox_id, _, _ in running]).values()
+    running = sandboxes.filter(status=Status.RUNNING)
+    given = running.aggregate(count=Count("pk"), cpus=Sum("cpus"), memory=Sum("memory_bytes"))
+    use = listing.use_now(running)
     disks = Disk.objects.filter(project=project).aggregate(count=Count("pk"), bytes=Sum("bytes"))
     return Facts(
-        running=len(running),
+        running=given["count"],
         sandboxes=sandboxes.count(),
-        cores=sum(use.cpu_percent or 0.0 for use in uses) / 100,
-        cores_given=sum(cpus for _, cpus, _ in running),
-        memory_bytes=sum(use.memory_bytes or 0 for use in uses),
-        memory_given=sum(memory for _, _, memory in running),
+        cores=(use.cpu_percent or 0.0) / 100,
+        cores_given=given["cpus"] or 0,
+        memory_bytes=use.memory_bytes or 0,
+        memory_given=given["memory"] or 0,
         disks=disks["count"],
         disk_bytes=disks["bytes"] or 0,
         engine_is_away=health.engine_is_away(),

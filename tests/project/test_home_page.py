@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import AsyncClient
 from django.utils import timezone
 
 from disks.models import Disk
 from project import activity, database, policy
 from project.models import Project, Role
+from project.views import home
 from sandboxes.models import Terminal, UsageSample
 from tests.sandboxes.test_sampling import make_row
 
@@ -95,3 +98,41 @@ async def test_viewer_is_offered_nothing_to_make(project):
     assert "one" in page
     assert "/sandboxes/new/" not in page
     assert "New disk" not in page
+
+
+async def test_glance_adds_up_the_newest_samples(project):
+    now = timezone.now()
+    for name, shares in (("a", {25: 900.0, 5: 100.0}), ("b", {10: 50.0}), ("stale", {50: 800.0})):
+        row = await database.write(make_row, project, name=name)
+        for age, share in shares.items():
+            await database.write(
+                UsageSample.objects.create,
+                sandbox=row,
+                at=now - timedelta(seconds=age),
+                cpu_percent=share,
+                memory_bytes=2**20,
+                workspace_bytes=0,
+                processes=1,
+            )
+
+    facts = await database.read(home._facts, project)
+
+    assert (facts.running, facts.cores, facts.memory_bytes) == (3, 1.5, 2 * 2**20)
+
+
+async def test_glance_reads_no_row_of_each_sandbox(project):
+    def rows_read() -> int:
+        read = 0
+
+        def count(execute, sql, params, many, context):
+            nonlocal read
+            cursor = execute(sql, params, many, context)
+            read += sql.startswith("SELECT") and "COUNT" not in sql and "SUM" not in sql
+            return cursor
+
+        with connection.execute_wrapper(count):
+            home._facts(project)
+        return read
+
+    await database.write(make_row, project)
+    assert await database.read(rows_read) == 0
