@@ -13,8 +13,10 @@ class DisksConfig(AppConfig):
         from disks import jobs, sweep, trash, tus
         from sandboxes import supervisor
 
-        supervisor.add_chore("the trash", SWEEP_SECONDS, trash.purge_old)
-        supervisor.add_chore("expired uploads", SWEEP_SECONDS, tus.purge_expired)
-        supervisor.add_chore("the sweep of blobs", SWEEP_SECONDS, sweep.sweep)
+        # What may take long is done apart, so that no sandbox outlives its time meanwhile.
+        supervisor.add_chore("the trash", SWEEP_SECONDS, trash.purge_some, apart=True)
+        supervisor.add_chore("expired uploads", SWEEP_SECONDS, tus.purge_expired, apart=True)
+        supervisor.add_chore("old spools", SWEEP_SECONDS, sweep.drop_old_spools, apart=True)
+        supervisor.add_chore("the sweep of blobs", SWEEP_SECONDS, sweep.sweep_some, apart=True)
         supervisor.add_chore("deserted transfers", TRANSFERS_SECONDS, jobs.look_after)
         supervisor.add_chore("old transfers", SWEEP_SECONDS, jobs.forget_old)

@@ -25,20 +25,37 @@ SWEEP_BATCH = 200
 
 async def sweep() -> int:
     """Delete what no artifact points to, once it is old enough. Return how many blobs went."""
-    cutoff = timezone.now() - timedelta(seconds=settings.BLOB_GRACE_SECONDS)
-    await in_thread(spool.drop_old, settings.BLOB_GRACE_SECONDS)
+    await drop_old_spools()
     gone = 0
-    while gone < SWEEP_MOST:
-        await database.write(_doom, cutoff)
-        doomed = await database.read(_doomed)
-        if not doomed:
-            break
-        for blob in doomed:
-            await in_thread(_delete_bytes, blob.key)
-        gone += await database.write(_forget, [blob.pk for blob in doomed])
-    if gone:
-        logger.info("swept %d blobs that no artifact pointed to", gone)
+    while gone < SWEEP_MOST and (some := await _sweep_batch()):
+        gone += some
     return gone
+
+
+async def drop_old_spools() -> None:
+    """Delete what uploads that broke off have left."""
+    await in_thread(spool.drop_old, settings.BLOB_GRACE_SECONDS)
+
+
+async def sweep_some() -> bool:
+    """Sweep a batch. True: there may be more. A chore of the supervisor.
+
+    Two servers that do so at once do no harm: what is doomed stays so, and each step may be done
+    twice.
+    """
+    return bool(await _sweep_batch())
+
+
+async def _sweep_batch() -> int:
+    cutoff = timezone.now() - timedelta(seconds=settings.BLOB_GRACE_SECONDS)
+    await database.write(_doom, cutoff)
+    doomed = await database.read(_doomed)
+    for blob in doomed:
+        await in_thread(_delete_bytes, blob.key)
+    await database.write(_forget, [blob.pk for blob in doomed])
+    if doomed:
+        logger.info("swept %d blobs that no artifact pointed to", len(doomed))
+    return len(doomed)
 
 
 def unreferenced(cutoff: datetime) -> QuerySet[Blob]:
@@ -65,5 +82,5 @@ def _delete_bytes(key: str) -> None:
         storage().delete(key)
 
 
-def _forget(keys: list[Any]) -> int:
-    return Blob.objects.filter(pk__in=keys, status=Blob.Status.DOOMED).delete()[0]
+def _forget(keys: list[Any]) -> None:
+    Blob.objects.filter(pk__in=keys, status=Blob.Status.DOOMED).delete()

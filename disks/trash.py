@@ -308,11 +308,13 @@ def empty(disk: Disk) -> int:
     return TrashedArtifact.objects.filter(disk=disk).delete()[0]
 
 
-async def purge_old() -> None:
-    """Delete for ever what has been in the trash for its time."""
+async def purge_some() -> bool:
+    """Delete for ever some of what has been in the trash for its time. True: there may be more.
+
+    A chore of the supervisor.
+    """
     cutoff = timezone.now() - _kept()
-    while await database.write(_purge_batch, Q(deleted_at__lt=cutoff)):
-        pass
+    return bool(await database.write(_purge_batch, Q(deleted_at__lt=cutoff)))
 
 
 def _purge_batch(wanted: Q) -> int:

@@ -51,7 +51,11 @@ _chores: dict[str, Chore] = {}
 def add_chore(
     name: str, seconds: float, work: Callable[[], Awaitable[object]], *, apart: bool = False
 ) -> None:
-    """Have the supervisor do work every so many seconds."""
+    """Have the supervisor do work every so many seconds.
+
+    Work that is done apart and returns True has more to do: it goes on at once, if the lease is
+    still ours. So no other server joins in while it lasts, and none waits for it.
+    """
     _chores[name] = Chore(name, seconds, work, apart)
 
 
@@ -78,8 +82,8 @@ async def stop() -> None:
 
 async def _repeat(chore: Chore) -> None:
     while True:
-        await _attempt(chore.name, chore.work)
-        await asyncio.sleep(chore.seconds)
+        has_more = await _attempt(chore.name, chore.work)
+        await asyncio.sleep(0 if has_more is True else chore.seconds)
 
 
 async def _supervise() -> None:
@@ -112,16 +116,17 @@ async def turn() -> None:
             await _attempt(chore.name, chore.work)
 
 
-async def _attempt(name: str, work: Callable[[], Awaitable[object]]) -> None:
-    """One part that fails does not keep the others from their turn."""
+async def _attempt(name: str, work: Callable[[], Awaitable[object]]) -> object:
+    """Do a part and return what it returns. One that fails does not keep others from their turn."""
     try:
         # Taken anew for each part: one that lasts may have outlasted the lease.
         if await database.write(_acquire):
-            await work()
+            return await work()
     except (Refused, EngineError) as error:
         logger.warning("%s has to wait: %s", name, error)
     except Exception:
         logger.exception("%s failed", name)
+    return None
 
 
 async def expire() -> None:
