@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
+import time
 import uuid
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -25,8 +27,13 @@ from sandboxes.models import Sandbox, Status
 from sandboxes.views.shared import find_sandbox
 
 SHOWN = 6
-# What was found in this time is shown.
+# What was found in this time, and among so many files and folders, is shown.
 LOOK_SECONDS = 3.0
+MOST_SEEN = 5_000
+# What a look found is shown for so many times as long as it took, up to so many seconds: looking
+# costs a box a twentieth of its time at the most, however many people watch.
+KEPT_TIMES = 20
+KEPT_SECONDS = 15.0
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -66,16 +73,60 @@ def _changed(place: Place, entry: Entry) -> tuple[str, Row]:
 async def newest(place: Place) -> list[Entry]:
     """Return the files below the start of a place that changed last, the newest first.
 
-    Of a tree that is too large to see in time, those among what was seen. Raises Refused.
+    Whoever asks meanwhile, or soon after, gets what one look has found. Raises Refused.
     """
+    look = _looks.get(place.id)
+    if look is None or look.is_old:
+        _forget_old()
+        look = _looks[place.id] = _Look(place)
+    # Who leaves does not take it from the others.
+    return await asyncio.shield(look.task)
+
+
+class _Look:
+    """A walk through a place, and what it found, for a while."""
+
+    def __init__(self, place: Place) -> None:
+        self.kept_until = math.inf
+        self.task = asyncio.create_task(self._look(place))
+        # It may fail when nobody is left to be told.
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def _look(self, place: Place) -> list[Entry]:
+        began, kept = time.monotonic(), 0.0
+        try:
+            found = await _newest_of(place)
+            kept = min(KEPT_SECONDS, KEPT_TIMES * (time.monotonic() - began))
+            return found
+        finally:
+            # A failure is not kept.
+            self.kept_until = time.monotonic() + kept
+
+    @property
+    def is_old(self) -> bool:
+        return time.monotonic() >= self.kept_until
+
+
+_looks: dict[uuid.UUID, _Look] = {}
+
+
+def _forget_old() -> None:
+    for key in [key for key, look in _looks.items() if look.is_old]:
+        del _looks[key]
+
+
+async def _newest_of(place: Place) -> list[Entry]:
+    """Walk through a place. Of a tree that is too large, those among what was seen count."""
     found: list[Entry] = []
+    seen = 0
     try:
         async with asyncio.timeout(LOOK_SECONDS), aclosing(place.walk(place.start)) as entries:
             async for entry in entries:
                 if entry.kind == "file":
                     found.append(entry)
-                if len(found) > 100 * SHOWN:
-                    found = _newest(found)
+                seen += 1
+                if seen == MOST_SEEN:
+                    break
     except (TimeoutError, Unprocessable):
         pass
     return _newest(found)
