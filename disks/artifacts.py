@@ -166,14 +166,13 @@ def _count(disk_id: uuid.UUID, files: int, size: int) -> None:
 
 
 def recount(disk_id: uuid.UUID) -> bool:
-    """Put right what a disk says that is on it; False if it was right. Writes. Raises NotFound."""
-
-    def step() -> bool:
+    """Put right what a disk says that is on it; False if it was right. Writes."""
+    with transaction.atomic():
+        disk = Disk.objects.filter(pk=disk_id)
+        if not disk.select_for_update().exists():
+            return False
         facts = totals(Artifact.objects.filter(disk_id=disk_id))
-        right = Disk.objects.filter(pk=disk_id, **facts)
-        return not right.exists() and bool(Disk.objects.filter(pk=disk_id).update(**facts))
-
-    return holding(disk_id, step)
+        return bool(disk.exclude(**facts).update(**facts))
 
 
 def files(disk: Disk) -> QuerySet[Artifact]:
