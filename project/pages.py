@@ -22,7 +22,7 @@ from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from project import activity, database, events, policy, request_id
-from project.errors import Forbidden, NotFound, Refused
+from project.errors import Conflict, Forbidden, NotFound, Refused
 from project.models import Project
 from project.policy import Member, Right
 
@@ -30,6 +30,17 @@ logger = logging.getLogger(__name__)
 
 # The session remembers the project that was looked at last.
 CURRENT = "project"
+# A page stays open while another one is looked at. So what comes from it says which project it
+# shows: its forms in this field, beside the token, and its scripts in this header.
+SHOWN_FIELD = "project"
+SHOWN_HEADER = "X-Project"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class OtherProject(Conflict):
+    """A page was left open, and its project is not to be told or not theirs any more."""
+
+    tag = "other_project"
 
 
 class PageRequest(HttpRequest):
@@ -45,9 +56,10 @@ type PlainView[**P] = Callable[P, Coroutine[Any, Any, HttpResponseBase]]
 def page[**P](
     needs: Right = Right.LOOK,
 ) -> Callable[[View[P]], PlainView[Concatenate[HttpRequest, P]]]:
-    """Make a view a page for people who are signed in and have a right in the current project.
+    """Make a view a page for people who are signed in and have a right in the page's project.
 
-    A view of an object calls `enter` with the object's own project instead of trusting the
+    That is the project of the page that asks, or of the page that was looked at last for somebody
+    who comes by an address. Who changes something has to say which. A view of an object calls `enter` with the object's own project instead of trusting the
     session's, and asks there for what it needs.
     """
 
@@ -110,14 +122,33 @@ async def _member_if_any(request: HttpRequest, user: User) -> Member | None:
 
 
 async def _entered(request: HttpRequest) -> PageRequest | None:
-    """Return the request with its member; None if nobody is signed in."""
+    """Return the request with its member; None if nobody is signed in. Raises Conflict."""
     user = await request.auser()
     if not isinstance(user, User):
         return None
     entered: Any = request
-    wanted = await request.session.aget(CURRENT)
-    entered.member = await database.read(_current_member, user, wanted)
+    from_form = request.POST.get(SHOWN_FIELD, "")
+    shown = from_form or request.headers.get(SHOWN_HEADER, "")
+    current = await request.session.aget(CURRENT)
+    if shown:
+        entered.member = await database.read(_member_of_shown, user, shown)
+    elif request.method in SAFE_METHODS:
+        entered.member = await database.read(_current_member, user, current)
+    else:
+        raise OtherProject("this page does not say which project it shows; reload it")
+    if from_form and from_form != current:
+        # The page that answers a form shows the project of the form's page.
+        await request.session.aset(CURRENT, from_form)
     return entered  # type: ignore[no-any-return]
+
+
+def _member_of_shown(user: User, shown: str) -> Member:
+    try:
+        return policy.member_of(user, uuid.UUID(shown))
+    except (ValueError, NotFound):
+        raise OtherProject(
+            "this page shows a project that you are not in any more; reload it"
+        ) from None
 
 
 def _current_member(user: User, wanted: str | None) -> Member:

@@ -13,5 +13,4 @@ from project.pages import PageRequest, done, enter, page
 async def switch(request: PageRequest, project_id: uuid.UUID) -> HttpResponse:
     """Show another project from now on."""
     await enter(request, project_id)
-    await request.session.aset("project", str(project_id))
     return await done(request, f"You are in {request.member.project}.", "/")

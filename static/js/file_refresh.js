@@ -1,6 +1,7 @@
 // Draws the folder anew. Rows that did not change stay, with their focus; none jumps away.
 
 import { here } from "./file_place.js";
+import { ownHeaders } from "./http.js";
 
 const POLL_MS = 5_000;
 const GATHER_MS = 500;
@@ -77,7 +78,8 @@ async function fetchAndMerge() {
   url.searchParams.set("part", "rows");
   let response;
   try {
-    response = await fetch(url, { headers: { "HX-Request": "true" }, signal: AbortSignal.timeout(20_000) });
+    const headers = { ...ownHeaders(), "HX-Request": "true" };
+    response = await fetch(url, { headers, signal: AbortSignal.timeout(20_000) });
   } catch {
     showStale("offline");
     return;

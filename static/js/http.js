@@ -11,14 +11,23 @@ export class Refused extends Error {
   }
 }
 
-export function csrfToken() {
-  return document.querySelector('meta[name="csrf-token"]').content;
+// What every request of a page carries: its token, and the project that the page shows, since
+// another tab may meanwhile show another one.
+export function ownHeaders() {
+  const token = document.querySelector('meta[name="csrf-token"]').content;
+  const project = document.querySelector("[data-project]")?.dataset.project;
+  return { "X-CSRFToken": token, ...(project && { "X-Project": project }) };
 }
+
+// The parts of a page that look again speak of its project too.
+document.addEventListener("htmx:config:request", ({ detail }) => {
+  Object.assign(detail.ctx.request.headers, ownHeaders());
+});
 
 // Sends a request; `data` is a FormData, URLSearchParams, or an object that goes as JSON.
 // Returns the parsed answer. Throws Refused, also when no answer came (status 0).
 export async function send(url, { method = "POST", data, signal } = {}) {
-  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
+  const headers = { Accept: "application/json", ...ownHeaders() };
   let body = data;
   if (data && !(data instanceof FormData) && !(data instanceof URLSearchParams)) {
     headers["Content-Type"] = "application/json";

@@ -1,5 +1,6 @@
 // The transfer page: two sides, keys and drag between them, and an address that names both.
 
+import { ownHeaders } from "./http.js";
 import * as panel from "./panel.js";
 import { complain } from "./toasts.js";
 import { start } from "./transfers.js";
@@ -44,7 +45,7 @@ function activate(key) {
 async function fetchSide(key, wanted, count) {
   const query = new URLSearchParams({ ...wanted, part: key });
   if (count) query.set("count", count);
-  const headers = { Accept: "text/html, application/json" };
+  const headers = { ...ownHeaders(), Accept: "text/html, application/json" };
   const response = await fetch(`${page.dataset.url}?${query}`, { headers });
   if (!response.ok) {
     const answer = await response.json().catch(() => ({}));

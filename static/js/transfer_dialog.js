@@ -3,7 +3,7 @@
 // The file browser tells what is chosen by an event on the document, `transfer-selection`:
 // {place: "disk:<id>", folder: "/a/", names: [...], moves, to: {place, folder}}; with `to` nobody is asked.
 
-import { get } from "./http.js";
+import { get, ownHeaders } from "./http.js";
 import { complain } from "./toasts.js";
 import { start } from "./transfers.js";
 
@@ -17,7 +17,7 @@ function specOf(place, folder) {
 
 // Brings the dialogs, drawn anew: other sandboxes may run by now.
 async function fetchDialogs(source) {
-  const headers = { Accept: "text/html, application/json" };
+  const headers = { ...ownHeaders(), Accept: "text/html, application/json" };
   const response = await fetch(`${DIALOG_URL}?${new URLSearchParams({ source })}`, { headers });
   if (!response.ok) {
     const answer = await response.json().catch(() => ({}));

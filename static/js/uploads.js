@@ -5,7 +5,7 @@
 
 import { Upload } from "../vendor/tus-js-client/4.3.1/tus-js-client.js";
 import { ask } from "./conflicts.js";
-import { csrfToken, get, send } from "./http.js";
+import { get, ownHeaders, send } from "./http.js";
 
 const ENDPOINT = "/uploads/";
 const CHUNK_BYTES = 8 * 1024 * 1024;
@@ -154,7 +154,7 @@ function optionsFor(item) {
     retryDelays: RETRY_MS,
     storeFingerprintForResuming: true,
     removeFingerprintOnSuccess: true,
-    headers: { "X-CSRFToken": csrfToken(), Accept: "application/json" },
+    headers: { ...ownHeaders(), Accept: "application/json" },
     metadata: metadataOf(item),
     fingerprint: () => fingerprintOf(item),
     onShouldRetry(error) {

@@ -148,7 +148,10 @@ async def test_a_viewer_sees_and_cannot_touch(
     status = await page.evaluate(
         """async (address) => {
           const token = document.querySelector('meta[name="csrf-token"]').content;
-          const headers = {"X-CSRFToken": token, Accept: "application/json"};
+          const shown = document.querySelector("[data-project]").dataset.project;
+          const headers = {
+            "X-CSRFToken": token, "X-Project": shown, Accept: "application/json",
+          };
           return (await fetch(address, {method: "POST", headers})).status;
         }""",
         f"/sandboxes/{box.id}/stop/",

@@ -280,7 +280,10 @@ async def test_a_viewer_sees_and_cannot_copy(
         """async ([source, target]) => {
           const token = document.querySelector('meta[name="csrf-token"]').content;
           const data = new URLSearchParams({source, target, names: "a.txt"});
-          const headers = {"X-CSRFToken": token, Accept: "application/json"};
+          const shown = document.querySelector("[data-project]").dataset.project;
+          const headers = {
+            "X-CSRFToken": token, "X-Project": shown, Accept: "application/json",
+          };
           return (await fetch("/transfer/start/", {method: "POST", body: data, headers})).status;
         }""",
         [f"disk:{disk.id}:/", f"sandbox:{box.id}:/workspace"],

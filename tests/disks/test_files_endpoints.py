@@ -75,7 +75,9 @@ class Files:
 def person(project: Project, role: str) -> Browser:
     user = User.objects.create_user(role, password="correct horse battery staple")
     add_member(project, user, Role(role))
-    return Browser(user)
+    browser = Browser(user)
+    browser.client.headers["X-Project"] = str(project.pk)
+    return browser
 
 
 @pytest.fixture

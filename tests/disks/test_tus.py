@@ -558,4 +558,7 @@ def signed_in(server: Server) -> Iterator[httpx.Client]:
         }
         assert client.post("/login/", data=said).status_code == 302
         client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
+        shown = re.search(r'data-project="([^"]+)"', client.get("/").text)
+        assert shown
+        client.headers["X-Project"] = shown.group(1)
         yield client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -47,6 +48,9 @@ class Person:
         self.client.get("/login/")
         form = {"username": ADMIN, "password": PASSWORD}
         assert self.post("/login/", form).status_code in (200, 302, 303)
+        shown = re.search(r'data-project="([^"]+)"', self.client.get("/").text)
+        assert shown is not None
+        self.client.headers["X-Project"] = shown[1]
 
     def close(self) -> None:
         self.client.close()

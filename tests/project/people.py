@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import AsyncClient, Client
 
 from project.models import Project, Role
 from project.policy import add_member
 
+SAFE = ("GET", "HEAD", "OPTIONS")
 PASSWORD = "correct horse battery staple"
 KINDS = ("anonymous", "stranger", "viewer", "member", "owner", "superuser")
 
 
-def make_person(kind: str, project: Project, elsewhere: Project) -> Client:
+class Shows:
+    """A test's client with a page open: what it sends says which project the page shows."""
+
+    shows: Project | None
+
+    def __init__(self, shows: Project | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.shows = shows
+
+    def generic(
+        self, method: str, *args: Any, headers: dict[str, str] | None = None, **more: Any
+    ) -> Any:
+        if self.shows is not None and method not in SAFE:
+            headers = {"X-Project": str(self.shows.pk), **(headers or {})}
+        return super().generic(method, *args, headers=headers, **more)  # type: ignore[misc]
+
+
+class Browser(Shows, Client):
+    pass
+
+
+class AsyncBrowser(Shows, AsyncClient):
+    pass
+
+
+def make_person(kind: str, project: Project, elsewhere: Project) -> Browser:
     """Make somebody and sign them in. A stranger owns another project."""
-    client = Client()
     if kind == "anonymous":
-        return client
+        return Browser()
+    client = Browser(elsewhere if kind == "stranger" else project)
     if kind == "superuser":
         user = User.objects.create_superuser(kind, password=PASSWORD)
     else:

@@ -16,13 +16,14 @@ from project import activity, database, policy
 from project.models import Project, Role
 from project.views import home
 from sandboxes.models import Terminal, UsageSample
+from tests.project.people import AsyncBrowser
 from tests.sandboxes.test_sampling import make_row
 
 
 def client_of(project: Project, role: Role) -> AsyncClient:
     user = User.objects.create_user(str(role), password="x")
     policy.add_member(project, user, role)
-    client = AsyncClient()
+    client = AsyncBrowser(project)
     client.force_login(user)
     return client
 

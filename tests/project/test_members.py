@@ -11,13 +11,13 @@ from disks.models import Disk
 from project import members, policy
 from project.errors import Conflict, Forbidden, Invalid, NotFound
 from project.models import Activity, Membership, Project, Role
-from tests.project.people import make_person
+from tests.project.people import Browser, make_person
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def owner(project: Project, stranger: Project) -> Client:
+def owner(project: Project, stranger: Project) -> Browser:
     return make_person("owner", project, stranger)
 
 
@@ -160,10 +160,11 @@ def test_a_project_is_renamed(owner: Client, project: Project) -> None:
     assert "Agents <b>" not in page
 
 
-def test_only_an_empty_project_is_deleted(owner: Client, project: Project) -> None:
+def test_only_an_empty_project_is_deleted(owner: Browser, project: Project) -> None:
     owner.post(reverse("new_project"), {"name": "second"})
     second = Project.objects.get(name="second")
     disk = Disk.objects.create(project=second)
+    owner.shows = second
     owner.post(reverse("delete_project"))
     assert Project.objects.filter(name="second").exists()
     disk.delete()

@@ -22,7 +22,7 @@ from project.models import Activity, AttemptCount, Project, Role, Session
 from project.policy import add_member
 from project.throttle import ADDRESS, KNOWN, NAME, NOTED, Attempt, mark_of
 from project.views import signin
-from tests.project.people import PASSWORD, make_person
+from tests.project.people import PASSWORD, Browser, make_person
 
 pytestmark = pytest.mark.slow
 
@@ -40,12 +40,13 @@ def sign_in(
     password: str = PASSWORD,
     *,
     address: str = "127.0.0.1",
-    client: Client | None = None,
+    client: Browser | None = None,
     **more: str,
-) -> tuple[Client, int, str]:
-    client = client or Client()
+) -> tuple[Browser, int, str]:
+    client = client or Browser()
     client.defaults["REMOTE_ADDR"] = address
     answer = client.post("/login/", {"username": name, "password": password, **more})
+    client.shows = Project.objects.filter(memberships__user__username=name).first()
     return client, answer.status_code, answer.headers.get("Location", answer.content.decode())
 
 
@@ -157,7 +158,7 @@ def test_a_browser_one_has_signed_in_with_is_not_held_up_by_strangers(viewer: Us
 def test_what_marks_a_browser_cannot_be_made_up(viewer: User) -> None:
     guess(repeat("viewer", NAME.most))
     for mark in ("", "viewer", mark_of("admin")):
-        client = Client()
+        client = Browser()
         client.cookies[signin.MARK] = mark
         assert is_held_up(client=client)
 

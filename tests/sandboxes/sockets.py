@@ -35,7 +35,12 @@ class Browser:
         self.client.close()
 
     def _token(self, page: str) -> str:
-        found = re.search(r'name="csrf-token" content="(\w+)"', self.client.get(page).text)
+        """Return a page's token. What is sent from now on comes from this page."""
+        text = self.client.get(page).text
+        shown = re.search(r'data-project="([^"]+)"', text)
+        if shown is not None:
+            self.client.headers["X-Project"] = shown[1]
+        found = re.search(r'name="csrf-token" content="(\w+)"', text)
         assert found is not None
         return found.group(1)
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from project.models import Activity, Project, Role
 from project.policy import add_member
 from sandboxes.models import Reason, Sandbox, Status, UsageSample
+from tests.project.people import Browser
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ def visitor(project: Project, role: Role = Role.MEMBER) -> Client:
     """A browser of somebody who is signed in."""
     user = User.objects.create_user(f"{role}-of-{project.pk}", password="correct horse")
     add_member(project, user, role)
-    client = Client()
+    client = Browser(project)
     client.force_login(user)
     return client
 

@@ -18,6 +18,7 @@ from sandboxes.engine import close_engine, get_engine
 from sandboxes.models import Reason, Sandbox, Status
 from sandboxes.options import NewSandbox
 from sandboxes.views.draft import Draft
+from tests.project.people import AsyncBrowser
 from tests.sandboxes.test_sampling import make_row
 
 pytestmark = pytest.mark.slow
@@ -38,7 +39,7 @@ async def engine(settings: Any) -> AsyncIterator[None]:
 def client_of(project: Project, name: str, role: Role) -> AsyncClient:
     user = User.objects.create_user(name, password="x")
     policy.add_member(project, user, role)
-    client = AsyncClient()
+    client = AsyncBrowser(project)
     client.force_login(user)
     return client
 
