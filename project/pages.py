@@ -6,6 +6,7 @@ its template happen in the database's threads, so that nothing blocks the event 
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import uuid
@@ -35,6 +36,8 @@ CURRENT = "project"
 SHOWN_FIELD = "project"
 SHOWN_HEADER = "X-Project"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# A change whose client has gone away may take so long to its end.
+LONGEST_CHANGE_SECONDS = 600.0
 
 
 class OtherProject(Conflict):
@@ -64,6 +67,7 @@ def page[**P](
     """
 
     def decorate(view: View[P]) -> PlainView[Concatenate[HttpRequest, P]]:
+        @_finishes
         @functools.wraps(view)
         async def wrapped(
             request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
@@ -82,6 +86,33 @@ def page[**P](
     return decorate
 
 
+def _finishes[**P](
+    view: PlainView[Concatenate[HttpRequest, P]],
+) -> PlainView[Concatenate[HttpRequest, P]]:
+    """Let what changes something come to its end, also when its client goes away meanwhile.
+
+    Django cancels the view of a client that has gone. What was done by then would be known to
+    nobody: the line of activity comes after it.
+    """
+
+    @functools.wraps(view)
+    async def wrapped(
+        request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        if request.method in SAFE_METHODS:
+            return await view(request, *args, **kwargs)
+        changing = asyncio.create_task(view(request, *args, **kwargs))
+        try:
+            return await asyncio.shield(changing)
+        except asyncio.CancelledError:
+            await asyncio.wait((changing,), timeout=LONGEST_CHANGE_SECONDS)
+            raise
+        finally:
+            changing.cancel()
+
+    return wrapped
+
+
 class StaffRequest(HttpRequest):
     """A request of somebody who runs this server, and may be in no project."""
 
@@ -95,6 +126,7 @@ type StaffView[**P] = Callable[Concatenate[StaffRequest, P], Awaitable[HttpRespo
 def staff_page[**P](view: StaffView[P]) -> PlainView[Concatenate[HttpRequest, P]]:
     """Make a view a page for the people who run this server, whatever projects they are in."""
 
+    @_finishes
     @functools.wraps(view)
     async def wrapped(
         request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs

@@ -39,15 +39,7 @@ async def bulk(request: PageRequest) -> HttpResponse:
     chosen = await database.read(_chosen, request.member.project, ids)
     if act == "stop" and not request.POST.get("sure"):
         return await render(request, "sandboxes/confirm_stop.html", {"chosen": chosen})
-    results = await _each(chosen, _action(act, seconds, request.member.name))
-    for result in results:
-        if not result.problem:
-            await note(
-                request,
-                f"sandbox.{'kill' if act == 'stop' else act}",
-                object_id=result.sandbox.pk,
-                object_name=str(result.sandbox),
-            )
+    results = await _each(request, chosen, act, seconds)
     failed = [{"name": str(it.sandbox), "problem": it.problem} for it in results if it.problem]
     message = _summary(act, results, len(ids) - len(chosen))
     return await done(request, message, reverse("sandboxes:list"), failed=failed)
@@ -96,9 +88,12 @@ def _action(act: str, seconds: int, by: str) -> Callable[[Sandbox], Awaitable[ob
 
 
 async def _each(
-    chosen: list[Sandbox], action: Callable[[Sandbox], Awaitable[object]]
+    request: PageRequest, chosen: list[Sandbox], act: str, seconds: int
 ) -> list[Result]:
+    """Act on each, a few at a time, and note each as soon as it is done."""
     places = asyncio.Semaphore(PARALLEL)
+    action = _action(act, seconds, request.member.name)
+    verb = f"sandbox.{'kill' if act == 'stop' else act}"
 
     async def do(sandbox: Sandbox) -> Result:
         async with places:
@@ -106,6 +101,7 @@ async def _each(
                 await action(sandbox)
             except Refused as refusal:
                 return Result(sandbox, refusal.message)
+            await note(request, verb, object_id=sandbox.pk, object_name=str(sandbox))
             return Result(sandbox, "")
 
     return list(await asyncio.gather(*(do(sandbox) for sandbox in chosen)))
