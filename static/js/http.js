@@ -1,6 +1,8 @@
 // Speaks to our own server: JSON in, JSON out, errors with the server's words.
 
 const LATEST_ANSWER_MS = 30_000;
+// What changes something may copy a whole folder, and goes on whether or not somebody waits.
+const LATEST_CHANGE_MS = 600_000;
 
 export class Refused extends Error {
   constructor(message, status, tag, body) {
@@ -35,12 +37,13 @@ export async function send(url, { method = "POST", data, signal } = {}) {
   }
   let response;
   try {
-    const deadline = AbortSignal.timeout(LATEST_ANSWER_MS);
+    const deadline = AbortSignal.timeout(method === "GET" ? LATEST_ANSWER_MS : LATEST_CHANGE_MS);
     const stop = signal ? AbortSignal.any([signal, deadline]) : deadline;
     response = await fetch(url, { method, headers, body, signal: stop, credentials: "same-origin" });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Refused("The server does not answer. Nothing is lost; try again.", 0, "offline");
+    const advice = method === "GET" ? "Try again." : "It may still be done; look before you try again.";
+    throw new Refused(`The server does not answer. ${advice}`, 0, "offline");
   }
   return answerOf(response);
 }

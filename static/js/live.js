@@ -60,12 +60,14 @@ function noteThere() {
   if (banner) banner.hidden = true;
 }
 
-// Signed out, or not a member any more: the server says which, on this page's address.
+// Signed out, or not a member any more: the server says which, on this page's address. Returns
+// whether it was asked; it may have been a moment ago.
 function lookWhoIAm() {
   const last = Number(sessionStorage.getItem("looked") ?? 0);
-  if (Date.now() - last < RELOAD_AT_MOST_EVERY_MS) return;
+  if (Date.now() - last < RELOAD_AT_MOST_EVERY_MS) return false;
   sessionStorage.setItem("looked", String(Date.now()));
   location.reload();
+  return true;
 }
 
 // --- The socket --------------------------------------------------------------------------------
@@ -87,7 +89,7 @@ function open() {
   socket.addEventListener("close", (event) => {
     showState(navigator.onLine ? "waiting" : "offline");
     if (event.code === NOT_YOURS) {
-      lookWhoIAm();
+      if (!lookWhoIAm()) next = setTimeout(open, RELOAD_AT_MOST_EVERY_MS);
       return;
     }
     noteMissing();
