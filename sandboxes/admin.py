@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -164,12 +163,9 @@ class SandboxAdmin(ReadOnly):
         async def extend(sandbox: Sandbox) -> None:
             if not sandbox.is_alive:
                 raise Conflict(how_it_ended(sandbox))
-            if sandbox.expires_at is None:
-                raise Conflict("it never expires")
-            left = max(0.0, (sandbox.expires_at - timezone.now()).total_seconds())
-            await lifecycle.extend(sandbox, round(left) + HOUR)
+            await lifecycle.extend(sandbox, lifecycle.longer(sandbox, HOUR))
 
-        self.act(request, queryset, "sandbox.extend", extend, "Extended by 1 hour")
+        self.act(request, queryset, "sandbox.extend", extend, "Extended")
 
     @admin.action(description="Pause", permissions=["kill"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Sandbox]) -> None:

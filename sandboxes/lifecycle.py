@@ -247,7 +247,12 @@ async def extend(sandbox: Sandbox, timeout: int | str) -> Sandbox:
 
 
 def longer(sandbox: Sandbox, seconds: int) -> int:
-    """Return the lifetime from now that lets a sandbox live so much longer, as far as it may."""
+    """Return the lifetime from now that lets a sandbox live so much longer, as far as it may.
+
+    Raises Conflict for one that lives without a limit: more time would give it one.
+    """
+    if sandbox.expires_at is None and sandbox.is_alive:
+        raise Conflict("it has no time limit", tag="no_time_limit")
     left = 0.0
     if sandbox.expires_at is not None:
         left = max(left, (sandbox.expires_at - timezone.now()).total_seconds())

@@ -17,7 +17,7 @@ from project.models import Project
 from project.pages import PageRequest, done, note, page, render
 from project.policy import Right
 from sandboxes import lifecycle
-from sandboxes.models import ALIVE, Sandbox
+from sandboxes.models import Sandbox
 
 MOST = 200
 PARALLEL = 8
@@ -75,8 +75,6 @@ def _action(act: str, seconds: int, by: str) -> Callable[[Sandbox], Awaitable[ob
             raise Invalid("it had ended already")
 
     async def extend(sandbox: Sandbox) -> None:
-        if sandbox.expires_at is None and sandbox.status in ALIVE:
-            raise Invalid("it has no time limit")
         await lifecycle.extend(sandbox, lifecycle.longer(sandbox, seconds))
 
     return {

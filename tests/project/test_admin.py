@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from disks.models import Artifact, Blob, Disk, Transfer, TrashedArtifact, Upload
 from project.keys import find_key
@@ -195,6 +197,20 @@ def test_what_an_action_is_refused_is_said_and_recorded(
     assert "Otter: " in page
     assert "Extended" not in page
     assert Activity.objects.get(verb="sandbox.extend").outcome == "refused"
+
+
+def test_more_time_is_given_as_far_as_it_may(
+    admin_client: Client, project: Project, settings: Any
+) -> None:
+    longest = timedelta(seconds=settings.SANDBOX_MAX_SECONDS)
+    expires = timezone.now() + longest - timedelta(minutes=30)
+    sandbox = new_sandbox(project, status="running", reason="", expires_at=expires)
+    sandbox.save()
+    page = act(admin_client, Sandbox, "extend", sandbox).content.decode()
+    assert "Extended" in page
+    sandbox.refresh_from_db()
+    assert sandbox.expires_at is not None
+    assert expires < sandbox.expires_at <= timezone.now() + longest
 
 
 def test_what_was_deleted_is_recorded(admin_client: Client, project: Project) -> None:

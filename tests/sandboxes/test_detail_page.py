@@ -143,6 +143,19 @@ def test_more_time_is_added_to_what_is_left(project: Project) -> None:
     assert Activity.objects.filter(verb="sandbox.extend", object_id=str(sandbox.pk)).exists()
 
 
+def test_more_time_gives_no_limit_to_what_has_none(project: Project) -> None:
+    sandbox = row(project, expires_at=None, lifetime_seconds=None)
+    client, address = visitor(project), f"/sandboxes/{sandbox.pk}/extend/"
+    answer = client.post(address, {"seconds": "1800"}, headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (409, "it has no time limit")
+    sandbox.refresh_from_db()
+    assert sandbox.expires_at is None
+    # Who wants one says until when.
+    client.post(address, {"minutes": "60"})
+    sandbox.refresh_from_db()
+    assert sandbox.expires_at is not None
+
+
 @pytest.mark.parametrize("wish", [{}, {"minutes": "x"}, {"minutes": "99999999"}, {"minutes": "-5"}])
 def test_time_that_makes_no_sense_is_refused(project: Project, wish: dict[str, str]) -> None:
     sandbox = row(project)
