@@ -6,6 +6,8 @@ A project always has an owner. Whoever asks here has been found to be allowed to
 from __future__ import annotations
 
 import secrets
+import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -50,16 +52,32 @@ def role_named(text: str) -> Role:
 def add(project: Project, user_name: str, role: Role, *, make_account: bool = False) -> Added:
     """Let somebody into a project; make their account first if that is wanted. Writes.
 
-    Raises Invalid for a name nobody has, or that cannot be one, and Conflict for a member.
+    Raises Invalid for a name nobody has, or that cannot be one, and Conflict for a member and for
+    a name that more than one may be meant by.
     """
     user_name = user_name.strip()
     with transaction.atomic():
-        user = User.objects.filter(username__iexact=user_name).first()
+        user = _account_named(user_name)
         if user is None:
             return _add_new(project, user_name, role, make_account)
         if project.memberships.filter(user=user).exists():
             raise Conflict(f"{user.username} is in {project} already", tag="member_already")
         return Added(policy.add_member(project, user, role))
+
+
+def _account_named(name: str) -> User | None:
+    """Return who has just this name, else the one who has it in other letters. Raises Conflict."""
+    exact = User.objects.filter(username=name).first()
+    if exact is not None:
+        return exact
+    alike = list(User.objects.filter(username__iexact=name).order_by("username")[:2])
+    if len(alike) > 1:
+        raise Conflict(
+            f"{alike[0].username} and {alike[1].username} are two accounts; "
+            "write capital and small letters as the name has them",
+            tag="ambiguous_name",
+        )
+    return alike[0] if alike else None
 
 
 def _add_new(project: Project, user_name: str, role: Role, make_account: bool) -> Added:
@@ -123,14 +141,22 @@ def _locked(project: Project, membership_id: int) -> Membership:
 
 
 def _require_other_owner(membership: Membership) -> None:
-    if membership.role != Role.OWNER:
-        return
-    owners = membership.project.memberships.filter(role=Role.OWNER)
-    if not owners.exclude(pk=membership.pk).exists():
+    if left_alone([membership.pk]):
         raise Conflict(
             f"{membership.user.username} is the last owner; make somebody else an owner first",
             tag="last_owner",
         )
+
+
+def left_alone(ids: Collection[int], owned: Collection[uuid.UUID] = ()) -> list[Project]:
+    """Return the projects that would lose their last owner with some memberships. Reads.
+
+    Those `owned` get one at the same time.
+    """
+    owners = Membership.objects.filter(role=Role.OWNER)
+    losing = owners.filter(pk__in=ids).exclude(project__in=owned).values("project")
+    kept = owners.exclude(pk__in=ids).values("project")
+    return list(Project.objects.filter(pk__in=losing).exclude(pk__in=kept))
 
 
 # --- Projects -------------------------------------------------------------------------------

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangosGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangosUserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
 from django.db.models import Field, QuerySet
-from django.forms import CheckboxSelectMultiple, ModelForm, MultipleChoiceField
+from django.forms import (
+    BaseInlineFormSet,
+    CheckboxSelectMultiple,
+    ModelForm,
+    MultipleChoiceField,
+)
 from django.forms import Field as FormField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
-from project import database, keys
+from project import database, keys, members
 from project.admin.base import Recorded, asks, count_of
-from project.models import ApiKey, EndUser, Membership, Project
+from project.models import ApiKey, EndUser, Membership, Project, Role
 from project.scopes import WORDS, Scope
 
 admin.site.unregister((User, Group))
@@ -25,9 +34,53 @@ admin.site.index_title = "Records"
 admin.site.enable_nav_sidebar = False
 
 
+LAST_OWNER = "{} would have no owner; make somebody else an owner first"
+
+
+def _require_owners(ids: Collection[int], owned: Collection[UUID] = ()) -> None:
+    """Raise ValidationError if a project would lose its last owner: as members.left_alone has it."""
+    for project in members.left_alone(ids, owned):
+        raise ValidationError(LAST_OWNER.format(project))
+
+
+class KeepsOwners(Recorded):
+    """Rows with which memberships go. None takes a project's last owner away."""
+
+    def memberships_of(self, rows: Any) -> QuerySet[Membership]:
+        """Return the memberships that go with some rows."""
+        raise NotImplementedError
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
+        gone, counts, needed, kept = super().get_deleted_objects(objs, request)
+        ids = self.memberships_of(list(objs)).values_list("pk", flat=True)
+        alone = [LAST_OWNER.format(project) for project in members.left_alone(list(ids))]
+        return gone, counts, needed, [*kept, *alone]
+
+
+class MembershipForm(ModelForm):
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if cleaned and self.instance.pk:
+            project, role = cleaned.get("project"), cleaned.get("role")
+            owned = [project.pk] if project and role == Role.OWNER else []
+            _require_owners([self.instance.pk], owned)
+        return cleaned
+
+
+class MembershipFormSet(BaseInlineFormSet):
+    def clean(self) -> None:
+        super().clean()
+        before = [form.instance.pk for form in self.initial_forms]
+        after = [form.instance for form in self.forms if form not in self.deleted_forms]
+        _require_owners(before, [one.project_id for one in after if one.role == Role.OWNER])
+
+
 class MembershipInline(admin.StackedInline):
     # Of the two kinds of lists the one whose fields have labels.
     model = Membership
+    formset = MembershipFormSet
     extra = 0
     fields = ("project", "user", "role", "created_at")
     readonly_fields = ("created_at",)
@@ -36,11 +89,14 @@ class MembershipInline(admin.StackedInline):
 
 
 @admin.register(User)
-class UserAdmin(Recorded, DjangosUserAdmin):
+class UserAdmin(KeepsOwners, DjangosUserAdmin):
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
     inlines = (MembershipInline,)
     # Django's two-list choosers cannot be read by a screen reader.
     filter_horizontal = ()
+
+    def memberships_of(self, rows: Any) -> QuerySet[Membership]:
+        return Membership.objects.filter(user__in=rows)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # Nobody saws off the branch they sit on.
@@ -88,14 +144,18 @@ class ProjectAdmin(Recorded):
 
 
 @admin.register(Membership)
-class MembershipAdmin(Recorded):
+class MembershipAdmin(KeepsOwners):
     noun = "member"
+    form = MembershipForm
     list_display = ("user", "project", "role", "created_at")
     list_filter = ("role", "project")
     list_select_related = ("user", "project")
     search_fields = ("user__username", "project__name")
     readonly_fields = ("created_at",)
     raw_id_fields = ("project", "user")
+
+    def memberships_of(self, rows: Any) -> QuerySet[Membership]:
+        return Membership.objects.filter(pk__in=[row.pk for row in rows])
 
 
 @admin.register(ApiKey)
@@ -144,7 +204,23 @@ class ApiKeyAdmin(Recorded):
         )
         obj.pk = key.pk
         obj.prefix = key.prefix
-        messages.success(request, f"The new key, shown only now: {token}")
+        # For this answer alone.
+        obj.token = token  # type: ignore[attr-defined]
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the new key. A message would pass through a cookie that can be read."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"The key {obj.name} is made",
+            "subtitle": None,
+            "opts": self.opts,
+            "key": obj,
+            "token": obj.token,  # type: ignore[attr-defined]
+        }
+        # No page of the admin is kept by a browser.
+        return TemplateResponse(request, "admin/new_key.html", context)
 
     def formfield_for_dbfield(
         self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any

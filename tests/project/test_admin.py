@@ -19,8 +19,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from disks.models import Artifact, Blob, Disk, Transfer, TrashedArtifact, Upload
+from project import policy
 from project.keys import find_key
-from project.models import Activity, ApiKey, EndUser, Membership, Project
+from project.models import Activity, ApiKey, EndUser, Membership, Project, Role
 from sandboxes.models import Command, Sandbox, Terminal, UsageSample
 
 pytestmark = pytest.mark.slow
@@ -166,10 +167,13 @@ def test_no_list_asks_once_for_each_row(admin_client: Client, project: Project) 
 def test_a_new_key_is_shown_once_and_works(admin_client: Client, project: Project) -> None:
     path = reverse("admin:project_apikey_add")
     new = {"project": project.pk, "name": "new", "scopes": ["disks:read"]}
-    shown = admin_client.post(path, new, follow=True)
+    shown = admin_client.post(path, new)
     text = shown.content.decode()
     assert "shown only now" in text
-    token = text[text.index("sk-ac-") :].split("<")[0].strip()
+    token = text.split('id="token" value="')[1].split('"')[0]
+    # Nothing keeps it: no cache, and no cookie of messages.
+    assert "no-store" in shown["Cache-Control"]
+    assert "messages" not in shown.cookies
     key = find_key(token)
     assert key is not None
     assert (key.name, key.scopes, key.created_by) == ("new", ["disks:read"], "admin")
@@ -318,3 +322,88 @@ def test_bytes_that_nothing_points_to_are_swept_at_once(
     page = act(admin_client, Blob, "sweep", blob)
     assert "Swept 1 blob " in page.content.decode()
     assert not Blob.objects.exists()
+
+
+# --- Owners ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def last(project: Project) -> Membership:
+    """The only owner of a project."""
+    return policy.add_member(project, User.objects.create_user("mara"), Role.OWNER)
+
+
+def inline(*memberships: Membership, **changes: Any) -> dict[str, Any]:
+    """Return what a form sends of the members on it; the changes are the first one's."""
+    sent: dict[str, Any] = {
+        "memberships-TOTAL_FORMS": len(memberships),
+        "memberships-INITIAL_FORMS": len(memberships),
+    }
+    for number, one in enumerate(memberships):
+        fields = {"id": one.pk, "project": one.project_id, "user": one.user_id, "role": one.role}
+        fields |= changes if number == 0 else {}
+        sent |= {f"memberships-{number}-{name}": value for name, value in fields.items()}
+    return sent
+
+
+@pytest.mark.parametrize("changes", [{"role": "member"}, {"DELETE": "on"}])
+def test_a_projects_page_keeps_its_last_owner(
+    admin_client: Client, project: Project, last: Membership, changes: dict[str, str]
+) -> None:
+    path = reverse("admin:project_project_change", args=[project.pk])
+    form = {"name": "ours", "configs": "{}"}
+    answer = admin_client.post(path, form | inline(last, **changes))
+    assert "ours would have no owner; make somebody else an owner first" in answer.content.decode()
+    assert list(project.memberships.values_list("role", flat=True)) == ["owner"]
+    # Another owner in the same form is somebody else.
+    other = policy.add_member(project, User.objects.create_user("jonas"), Role.MEMBER)
+    other.role = Role.OWNER
+    assert admin_client.post(path, form | inline(last, other, **changes)).status_code == 302
+    assert project.memberships.get(role="owner").user.username == "jonas"
+
+
+@pytest.mark.parametrize("changes", [{"role": "viewer"}, {"project": "another"}])
+def test_a_members_page_keeps_the_last_owner(
+    admin_client: Client, stranger: Project, last: Membership, changes: dict[str, str]
+) -> None:
+    path = reverse("admin:project_membership_change", args=[last.pk])
+    form = {"project": last.project_id, "user": last.user_id, "role": "owner"}
+    changes = {
+        name: str(stranger.pk) if value == "another" else value for name, value in changes.items()
+    }
+    answer = admin_client.post(path, form | changes)
+    assert "would have no owner" in answer.content.decode()
+    assert admin_client.post(path, form).status_code == 302
+    last.refresh_from_db()
+    assert (last.project.name, last.role) == ("ours", "owner")
+
+
+def test_a_persons_page_keeps_the_last_owner(
+    admin_client: Client, project: Project, last: Membership
+) -> None:
+    path = reverse("admin:auth_user_change", args=[last.user_id])
+    form = {"username": "mara", "date_joined_0": "2026-01-01", "date_joined_1": "00:00"}
+    answer = admin_client.post(path, form | inline(last, DELETE="on"))
+    assert "would have no owner" in answer.content.decode()
+    assert project.memberships.get() == last
+
+
+@pytest.mark.parametrize("model", [Membership, User])
+def test_the_last_owner_is_not_deleted(admin_client: Client, last: Membership, model: Any) -> None:
+    row = last if model is Membership else last.user
+    path = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_delete", args=[row.pk])
+    for answer in (
+        admin_client.post(path, {"post": "yes"}),
+        act(admin_client, model, "delete_selected", row, post="yes"),
+    ):
+        assert "ours would have no owner" in answer.content.decode()
+    assert Membership.objects.get() == last
+    policy.add_member(last.project, User.objects.create_user("jonas"), Role.OWNER)
+    admin_client.post(path, {"post": "yes"})
+    assert Membership.objects.get().user.username == "jonas"
+
+
+def test_a_project_is_deleted_with_its_last_owner(admin_client: Client, last: Membership) -> None:
+    path = reverse("admin:project_project_delete", args=[last.project_id])
+    admin_client.post(path, {"post": "yes"})
+    assert not Project.objects.exists()

@@ -56,6 +56,22 @@ def test_a_new_accounts_password_is_shown_once_and_works(owner: Client, project:
     assert went["Location"] == f"{reverse('profile')}?first=1"
 
 
+def test_of_two_names_that_are_alike_the_one_that_was_written_is_added(project: Project) -> None:
+    for name in ("Bob", "bob", "BOB"):
+        User.objects.create_user(name)
+    for name in ("bob", "Bob"):
+        assert members.add(project, name, Role.MEMBER).membership.user.username == name
+
+
+def test_a_name_that_may_mean_two_people_adds_neither(project: Project) -> None:
+    User.objects.create_user("Bob")
+    User.objects.create_user("bob")
+    with pytest.raises(Conflict, match="Bob and bob are two accounts"):
+        members.add(project, "BOB", Role.MEMBER, make_account=True)
+    assert not project.memberships.exists()
+    assert User.objects.count() == 2
+
+
 @pytest.mark.parametrize("name", ["", "with space", "<b>", "a" * 151])
 def test_a_name_that_cannot_be_one_is_refused(project: Project, name: str) -> None:
     with pytest.raises(Invalid):
