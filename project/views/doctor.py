@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,8 @@ from project import activity, database, doctor
 from project.pages import StaffRequest, done, render, staff_page
 from sandboxes import fitness
 from sandboxes.selftest import Finding
+
+logger = logging.getLogger(__name__)
 
 WORDS = {"ok": "Right", "warn": "Advised", "err": "Wrong"}
 
@@ -77,13 +80,28 @@ async def start(request: StaffRequest) -> HttpResponseBase:
 
 
 async def _examine(examination: Examination) -> None:
-    # What was found unfit before may have been repaired since.
-    fitness.forget()
     try:
+        # What was found unfit before may have been repaired since.
+        fitness.forget()
         async for section in doctor.examine():
             examination.sections.append(section)
+    except Exception as error:
+        logger.exception("the doctor broke off at: %s", examination.under_way)
+        examination.sections.append(_broken_off(examination.under_way, error))
     finally:
         examination.finished_at = timezone.now()
+
+
+def _broken_off(at: str, error: Exception) -> doctor.Section:
+    """Return a part that says, on the page and in the report, that others are missing."""
+    finding = Finding(
+        "all parts are looked at",
+        False,
+        "the last part",
+        f"broke off at “{at}”: {str(error) or type(error).__name__}",
+        "What comes after it was not looked at. The server's log has the whole error.",
+    )
+    return doctor.Section("The examination itself", [finding])
 
 
 def _context() -> dict[str, Any]:

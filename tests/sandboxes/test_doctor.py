@@ -215,6 +215,29 @@ async def test_the_page_examines_when_it_is_asked(engine: None, admin: AsyncClie
     assert "a guest runs a command" in report.content.decode()
 
 
+async def test_an_examination_that_breaks_off_says_so(
+    engine: None,
+    admin: AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def examine() -> AsyncIterator[Section]:
+        yield Section("Settings", [])
+        raise RuntimeError("the floor is gone")
+
+    monkeypatch.setattr(doctor, "examine", examine)
+    await admin.post("/admin/doctor/start/")
+    assert page._task is not None
+    await page._task
+    second = doctor.PARTS[1].title
+    text = (await admin.get("/admin/doctor/?part=results")).content.decode()
+    assert "1 wrong" in text
+    assert f"broke off at “{second}”: the floor is gone" in text
+    report = await admin.get("/admin/doctor/report.txt")
+    assert "the floor is gone" in report.content.decode()
+    assert f"the doctor broke off at: {second}" in caplog.text
+
+
 async def test_the_overview_shows_and_repairs_orphans(
     engine: None, admin: AsyncClient, project: Project
 ) -> None:
