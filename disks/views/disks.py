@@ -96,7 +96,7 @@ async def settings(request: PageRequest, disk_id: uuid.UUID) -> HttpResponseBase
 
 
 @require_POST
-@page(needs=Right.WORK)
+@page()
 async def delete(request: PageRequest, disk_id: uuid.UUID) -> HttpResponse:
     """Delete a disk with its files."""
     disk = await find_disk(request, disk_id, Right.WORK)

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
 from disks.models import Disk
-from project.models import Activity, Project
+from project.models import Activity, Project, Role
+from project.policy import add_member
 from sandboxes.models import Reason, Sandbox, Status
 from tests.project.people import make_person
 
@@ -348,3 +350,15 @@ def test_a_sandbox_opens_where_its_work_is(member: Client, project: Project) -> 
     sandbox = dead_sandbox(project)
     answer = member.get(f"/sandboxes/{sandbox.pk}/files/")
     assert answer["Location"] == f"/sandboxes/{sandbox.pk}/files/workspace/"
+
+
+def test_what_counts_is_the_right_in_the_disks_own_project(
+    viewer: Client, stranger: Project
+) -> None:
+    theirs = Disk.objects.create(project=stranger)
+    address = f"/disks/{theirs.pk}/delete/"
+    add_member(stranger, User.objects.get(username="viewer"), Role.VIEWER)
+    assert viewer.post(address).status_code == 403
+    add_member(stranger, User.objects.get(username="viewer"), Role.MEMBER)
+    assert viewer.post(address).status_code == 303
+    assert not Disk.objects.filter(pk=theirs.pk).exists()
