@@ -13,6 +13,7 @@ from django.http import QueryDict
 
 from project.database import read
 from project.errors import Invalid
+from project.ids import is_id
 from project.models import Activity
 from project.policy import Member
 
@@ -89,6 +90,38 @@ AREAS = {
     "server": "Server",
 }
 DOORS = {"browser": "Browser", "api": "API", "admin": "Admin panel", "sandbank": "Sandbank"}
+
+
+# What still has a page of its own, by the first word of the verb.
+PAGES = {"sandbox": "/sandboxes/{}/", "disk": "/disks/{}/files/"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A line as a page shows it."""
+
+    line: Activity
+
+    @property
+    def words(self) -> str:
+        return WORDS.get(self.line.verb, self.line.verb.replace(".", " "))
+
+    @property
+    def door(self) -> str:
+        return DOORS.get(self.line.door, self.line.door)
+
+    @property
+    def name(self) -> str:
+        """Name the object; one without a name by the beginning of its id."""
+        name = self.line.object_name or self.line.object_id
+        return name[:8] if is_id(name) else name
+
+    @property
+    def url(self) -> str:
+        area, _, what = self.line.verb.partition(".")
+        if what == "delete" or area not in PAGES or not is_id(self.line.object_id):
+            return ""
+        return PAGES[area].format(self.line.object_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Left
 from django.utils import timezone
 
+from project.ids import name_or_id
 from project.models import Project
 from sandboxes.models import ALIVE, Command, Reason, Sandbox, Status, UsageSample
 from sandboxes.options import LABEL
@@ -175,18 +176,7 @@ def _searched(sandboxes: QuerySet[Sandbox], words: str) -> QuerySet[Sandbox]:
     if is_label and LABEL.fullmatch(name.strip()):
         labelled = sandboxes.alias(label=KeyTransform(name.strip(), "labels"))
         return labelled.filter(label=value.strip())
-    wanted = Q(name__icontains=words)
-    ids = _ids_that_start_with(words)
-    if ids:
-        wanted |= Q(id__range=ids)
-    return sandboxes.filter(wanted)
-
-
-def _ids_that_start_with(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:
-    digits = text.lower().replace("-", "")
-    if not 0 < len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
-        return None
-    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+    return sandboxes.filter(name_or_id(words))
 
 
 def _sorted(sandboxes: QuerySet[Sandbox], sort: str) -> QuerySet[Sandbox]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -13,9 +12,6 @@ from project import trail
 from project.database import read
 from project.models import Activity
 from project.pages import PageRequest, page, render
-
-# What still has a page of its own, by the first word of the verb.
-PAGES = {"sandbox": "/sandboxes/{}/", "disk": "/disks/{}/files/"}
 
 
 @page()
@@ -28,7 +24,7 @@ async def activity(request: PageRequest) -> HttpResponseBase:
     context: dict[str, Any] = {
         "wanted": wanted,
         "query": wanted.query(),
-        "lines": [_Shown(line) for line in part.lines],
+        "lines": [trail.Shown(line) for line in part.lines],
         "older": part.older,
         "is_newest": not request.GET.get("after"),
         "areas": trail.AREAS.items(),
@@ -45,38 +41,3 @@ def _csv(request: PageRequest, pieces: Any) -> HttpResponse | StreamingHttpRespo
         f'attachment; filename="activity-{timezone.now():%Y-%m-%d}.csv"'
     )
     return response
-
-
-class _Shown:
-    """A line as the page shows it."""
-
-    def __init__(self, line: Activity) -> None:
-        self.line = line
-
-    @property
-    def words(self) -> str:
-        return trail.WORDS.get(self.line.verb, self.line.verb.replace(".", " "))
-
-    @property
-    def door(self) -> str:
-        return trail.DOORS.get(self.line.door, self.line.door)
-
-    @property
-    def name(self) -> str:
-        """Name the object; one without a name by the beginning of its id."""
-        name = self.line.object_name or self.line.object_id
-        return name[:8] if _is_id(name) else name
-
-    @property
-    def url(self) -> str:
-        area, _, what = self.line.verb.partition(".")
-        if what == "delete" or area not in PAGES or not _is_id(self.line.object_id):
-            return ""
-        return PAGES[area].format(self.line.object_id)
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False

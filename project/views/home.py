@@ -18,8 +18,6 @@ from sandboxes.models import Sandbox, Status
 SANDBOXES = 5
 DISKS = 5
 ACTIVITIES = 8
-# What still has a page of its own, by the first word of the verb.
-PAGES = {"sandbox": "/sandboxes/{}/", "disk": "/disks/{}/files/"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +34,6 @@ class Facts:
     disks: int
     disk_bytes: int
     engine_is_away: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """One line of activity, in words."""
-
-    line: Activity
-
-    @property
-    def words(self) -> str:
-        return trail.WORDS.get(self.line.verb, self.line.verb.replace(".", " "))
-
-    @property
-    def url(self) -> str:
-        area, _, act = self.line.verb.partition(".")
-        gone = area == "disk" and act == "delete"
-        known = area in PAGES and self.line.object_id and not gone
-        return PAGES[area].format(self.line.object_id) if known else ""
 
 
 @page()
@@ -73,7 +53,7 @@ def _context(project: Project) -> dict[str, Any]:
         "rows": listing.with_use(recent),
         "disks": disks.order_by("-updated_at", "-id")[:DISKS],
         "happenings": [
-            Happening(line) for line in Activity.objects.filter(project=project)[:ACTIVITIES]
+            trail.Shown(line) for line in Activity.objects.filter(project=project)[:ACTIVITIES]
         ],
     }
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, IntegerField, Value, When
 from django.http import JsonResponse
 
 from disks.models import Disk
 from project.database import read
+from project.ids import name_or_id
 from project.models import Project
 from project.pages import PageRequest, page
 from sandboxes.models import ALIVE, Sandbox
@@ -33,28 +33,12 @@ def _find(project: Project, wanted: str) -> list[dict[str, Any]]:
     alive_first = Case(
         When(status__in=ALIVE, then=Value(0)), default=1, output_field=IntegerField()
     )
-    sandboxes = _named(Sandbox.objects.filter(project=project), wanted)
-    disks = _named(Disk.objects.filter(project=project), wanted)
+    sandboxes = Sandbox.objects.filter(name_or_id(wanted), project=project)
+    disks = Disk.objects.filter(name_or_id(wanted), project=project)
     return [
         *(_sandbox(one) for one in sandboxes.order_by(alive_first, "-created_at")[:MOST]),
         *(_disk(one) for one in disks.order_by("-updated_at")[:MOST]),
     ]
-
-
-def _named[M: (Sandbox, Disk)](rows: QuerySet[M], wanted: str) -> QuerySet[M]:
-    fits = Q(name__icontains=wanted)
-    ids = _ids_from(wanted)
-    if ids:
-        fits |= Q(id__range=ids)
-    return rows.filter(fits)
-
-
-def _ids_from(beginning: str) -> tuple[uuid.UUID, uuid.UUID] | None:
-    """Return the first and the last id that begin so."""
-    digits = beginning.lower().replace("-", "")
-    if len(digits) > 32 or set(digits) - set("0123456789abcdef"):
-        return None
-    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
 
 
 def _sandbox(sandbox: Sandbox) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_of_other_projects_nothing_is_found(
     assert found(viewer, str(hidden.id)) == []
 
 
-@pytest.mark.parametrize("wanted", ["", "o", " o ", "\x00\x00", "%%", "é" * 5000])
+@pytest.mark.parametrize("wanted", ["", "o", " o ", "--", "\x00\x00", "%%", "é" * 5000])
 def test_too_little_and_too_odd_find_nothing(viewer: Client, project: Project, wanted: str) -> None:
     sandbox(project, "calm-otter")
     assert found(viewer, wanted) == []
