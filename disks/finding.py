@@ -112,9 +112,14 @@ async def _by_name(place: Place, wish: Wish, found: Found) -> None:
             found.searched += len(batch)
             subjects = [_subject(entry, wish) for entry in batch]
             room = MOST_HITS - found.hits
-            fitting = await search.in_thread(_fitting, compiled, subjects, room, deadline)
-            found.results += [_result(batch[index], []) for index in fitting]
-            found.hits += len(fitting)
+            fitting: list[int] = []
+            try:
+                await search.in_thread(_match, compiled, subjects, fitting, room, deadline)
+            finally:
+                # Also what was found before a thread that is not waited for any longer.
+                results = [_result(batch[index], []) for index in tuple(fitting)]
+                found.results += results
+                found.hits += len(results)
             if time.monotonic() >= deadline:
                 raise TimeoutError
             if found.is_enough:
@@ -129,11 +134,14 @@ def _subject(entry: Entry, wish: Wish) -> str:
     return inner if "/" in wish.query else entry.name
 
 
-def _fitting(
-    compiled: regex.Pattern[str], subjects: list[str], most: int, deadline: float
-) -> list[int]:
-    """Return which texts fit, the first of them, as far as the time reaches."""
-    fitting: list[int] = []
+def _match(
+    compiled: regex.Pattern[str],
+    subjects: list[str],
+    fitting: list[int],
+    most: int,
+    deadline: float,
+) -> None:
+    """Add to `fitting` which texts fit, the first of them, as far as the time reaches."""
     for index, subject in enumerate(subjects):
         left = deadline - time.monotonic()
         if left <= 0 or len(fitting) == most:
@@ -143,7 +151,6 @@ def _fitting(
                 fitting.append(index)
         except TimeoutError:
             break
-    return fitting
 
 
 async def _named(place: Place, folder: str) -> AsyncGenerator[list[Entry]]:
