@@ -62,8 +62,9 @@ def page[**P](
     """Make a view a page for people who are signed in and have a right in the page's project.
 
     That is the project of the page that asks, or of the page that was looked at last for somebody
-    who comes by an address. Who changes something has to say which. A view of an object calls `enter` with the object's own project instead of trusting the
-    session's, and asks there for what it needs.
+    who comes by an address. Who changes something has to say which. A view of an object calls
+    `enter` with the object's own project instead of trusting the session's, and asks there for
+    what it needs.
     """
 
     def decorate(view: View[P]) -> PlainView[Concatenate[HttpRequest, P]]:
