@@ -11,7 +11,7 @@ from contextlib import aclosing
 from django.utils import timezone
 
 from project import database
-from project.errors import Invalid
+from project.errors import Invalid, Refused
 from sandboxes import guests, history
 from sandboxes.guest.link import FileStat
 from sandboxes.models import Sandbox
@@ -75,10 +75,36 @@ async def write(
     *,
     size: int | None = None,
     overwrite: bool = True,
+    mode: int | None = None,
+    modified: float | None = None,
+    key: str | None = None,
 ) -> FileStat:
-    """Write a file whole or not at all; folders on the way are made."""
+    """Write a file whole or not at all; folders on the way are made.
+
+    With a key `written` finds it, for one who missed the answer.
+    """
     async with guests.linked(sandbox) as link, aclosing(_noted(sandbox, chunks)) as noted:
-        return await link.write(checked(path), noted, size=size, overwrite=overwrite)
+        return await link.write(
+            checked(path),
+            noted,
+            size=size,
+            overwrite=overwrite,
+            mode=mode,
+            modified=modified,
+            key=key,
+        )
+
+
+async def written(sandbox: Sandbox, key: str) -> FileStat | None:
+    """Return the file that was written with a key; None: nothing was, as far as is known."""
+    try:
+        async with guests.linked(sandbox) as link:
+            return await link.written(key)
+    except Refused as refusal:
+        # A guest that was started by an older server does not know the question.
+        if refusal.tag not in ("not_found", "unsupported"):
+            raise
+        return None
 
 
 async def _noted(sandbox: Sandbox, chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:

@@ -62,6 +62,8 @@ MAX_PROCESSES = 256
 MAX_BODY = 64 * MIB
 # Of the processes in a box so many are told of.
 MAX_SHOWN = 256
+# So many of the last files that were written are known by their key.
+MAX_WRITTEN = 2048
 HELLO_SECONDS = 5.0
 # What a process wrote to its terminal last is there to be read so soon.
 SETTLE_SECONDS = 0.05
@@ -825,6 +827,9 @@ class Upload(Handler):
         self.size = arguments.get("size")
         self.overwrite = arguments.get("overwrite", True)
         self.mode = arguments.get("mode")
+        self.modified = arguments.get("modified")
+        self.key = arguments.get("key")
+        self.note_written = guest.note_written
         self.temporary = None
         folder = os.path.dirname(self.real)
         if self.path.endswith("/"):
@@ -864,6 +869,8 @@ class Upload(Handler):
             if self.size is not None and self.size != self.taken:
                 raise Refusal("changed", "%d bytes came, %d were meant" % (self.taken, self.size))
             os.fchmod(self.fd, self.mode if self.mode is not None else self.kept_mode())
+            if self.modified is not None:
+                os.utime(self.fd, (self.modified, self.modified))
             if self.overwrite:
                 os.rename(self.temporary, self.real)
             else:
@@ -874,6 +881,8 @@ class Upload(Handler):
             raise refusal_of(error) from error
         os.close(self.fd)
         self.temporary = None
+        if self.key is not None:
+            self.note_written(self.key, self.path)
         self.channel.reply(describe(self.path, self.real, follow=False))
 
     def kept_mode(self):
@@ -1307,6 +1316,7 @@ class Guest:
         self.timers, self.timer_count = [], 0
         self.links = set()
         self.processes = collections.OrderedDict()
+        self.written = collections.OrderedDict()
         self.deadline = None
         self.environment = clean_environment(root)
         self.operations = {
@@ -1619,6 +1629,18 @@ class Guest:
     def do_write(self, channel, arguments):
         return Upload(channel, arguments, self)
 
+    def do_written(self, channel, arguments):
+        """Say where a file is that was written with a key, for one who missed the answer."""
+        path = self.written.get(arguments["key"])
+        if path is None:
+            raise Refusal("not_found", "no file was written with that key")
+        channel.reply(describe(path, self.real(path), follow=False))
+
+    def note_written(self, key, path):
+        self.written[key] = path
+        while len(self.written) > MAX_WRITTEN:
+            self.written.popitem(last=False)
+
     def do_mkdir(self, channel, arguments):
         real = self.real(arguments["path"])
         if arguments.get("parents", True):
@@ -1656,11 +1678,32 @@ class Guest:
 
     def do_remove(self, channel, arguments):
         real = self.real(arguments["path"])
-        if os.path.isdir(real) and not os.path.islink(real):
-            (shutil.rmtree if arguments.get("recursive") else os.rmdir)(real)
-        else:
+        if not os.path.isdir(real) or os.path.islink(real):
             os.unlink(real)
+        elif arguments.get("recursive"):
+            self.remove_tree(real)
+        else:
+            os.rmdir(real)
         channel.reply({})
+
+    def remove_tree(self, real):
+        """Remove a folder with all in it. What cannot be removed stays alone, and is named."""
+        stays = {}
+
+        def keep(function, path, caught):
+            if path == real and function is not os.rmdir:
+                raise caught[1]
+            # That a folder on the way to it is not empty says nothing new.
+            if caught[1].errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                stays.setdefault(path, caught[1])
+
+        shutil.rmtree(real, onerror=keep)
+        if not stays:
+            return
+        path, error = next(iter(stays.items()))
+        said = refusal_of(OSError(error.errno, "", path[len(self.root) :]))
+        more = " (and %d more)" % (len(stays) - 1) if len(stays) > 1 else ""
+        raise Refusal(said.code, "%s%s; it stays, and the rest was removed" % (said, more))
 
 
 def clean_environment(root):

@@ -566,14 +566,18 @@ class Link:
         *,
         size: int | None = None,
         mode: int | None = None,
+        modified: float | None = None,
+        key: str | None = None,
         make_parents: bool = True,
         overwrite: bool = True,
     ) -> FileStat:
-        """Write a file whole or not at all."""
+        """Write a file whole or not at all. `written` finds it by its key."""
         arguments = {
             "path": path,
             "size": size,
             "mode": mode,
+            "modified": modified,
+            "key": key,
             "make_parents": make_parents,
             "overwrite": overwrite,
         }
@@ -588,6 +592,12 @@ class Link:
                     answer = await channel.answer(agent.REPLY)
             with self.strict():
                 return _file_stat(answer)
+
+    async def written(self, key: str) -> FileStat:
+        """Return the file that was written with a key, as it is now."""
+        answer = await self._call("written", key=key)
+        with self.strict():
+            return _file_stat(answer)
 
     async def mkdir(self, path: str, *, parents: bool = True) -> None:
         await self._call("mkdir", path=path, parents=parents)

@@ -297,6 +297,24 @@ async def test_mode_is_chosen(link: Link, folder: str) -> None:
     assert (await link.write(f"{folder}/file", parts(b"x"), mode=0o600)).mode == 0o600
 
 
+async def test_time_is_chosen(link: Link, folder: str) -> None:
+    assert (
+        await link.write(f"{folder}/file", parts(b"x"), modified=1e9 + 0.5)
+    ).modified == 1e9 + 0.5
+
+
+async def test_written_file_is_known_by_its_key(link: Link, folder: str) -> None:
+    await link.write(f"{folder}/file", parts(b"123"), key="one")
+    await link.move(f"{folder}/file", f"{folder}/gone")
+    await link.write(f"{folder}/other", parts(b"12345"), key="two")
+
+    found = await link.written("two")
+
+    assert (found.path, found.size) == (f"{folder}/other", 5)
+    assert await refused(link.written("one")) == "not_found"
+    assert await refused(link.written("three")) == "not_found"
+
+
 async def test_old_content_is_seen_until_the_new_is_complete(
     link: Link, folder: str, place: Path
 ) -> None:
