@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from disks.entries import Entry, join
 from disks.jobs import Wish
 from disks.places.base import Place
-from project.errors import NotFound
+from project.errors import Forbidden, NotFound
 
 # How many examples are told, and where the search for more ends.
 EXAMPLES = 5
@@ -77,8 +77,15 @@ def _meet(found: Collisions, shared: list[str], path: str, here: Entry, there: E
 
 async def _look_into(wish: Wish, folder: str, found: Collisions, shared: list[str]) -> None:
     """Compare a folder that is on both sides. What it finds to look into goes to `shared`."""
-    source = await wish.source.listing(join(wish.source_folder, folder), limit=PAGE)
-    target = await wish.target.listing(join(wish.target_folder, folder), limit=PAGE)
+    try:
+        source = await wish.source.listing(join(wish.source_folder, folder), limit=PAGE)
+        target = await wish.target.listing(join(wish.target_folder, folder), limit=PAGE)
+    except (Forbidden, NotFound) as refusal:
+        if refusal.tag.startswith("sandbox_"):
+            raise
+        # The transfer tells of a folder that cannot be read.
+        found.more = True
+        return
     found.more = found.more or source.more or target.more
     there = {entry.name: entry for entry in target.entries}
     for entry in source.entries:

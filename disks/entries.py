@@ -6,6 +6,7 @@ A path is absolute and has no slash at its end: `/a/b.txt`; the root is `/`.
 from __future__ import annotations
 
 import mimetypes
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -25,6 +26,11 @@ ENDING_BYTES = 32
 # How many names beside a taken one are tried.
 NAMES_TRIED = 1_000
 
+# A byte from 0x80 in a name that is not UTF-8 is spelled as one of these, of Unicode's private use.
+SPELLED = re.compile("[\uef80-\uefff]")
+_TO_SPELLED = {0xDC00 + byte: 0xEF00 + byte for byte in range(0x80, 0x100)}
+_FROM_SPELLED = {spelling: byte for byte, spelling in _TO_SPELLED.items()}
+
 type Kind = Literal["folder", "file", "link", "other"]
 SORTS = ("name", "size", "modified", "kind")
 
@@ -35,6 +41,7 @@ class Entry:
 
     `etag` changes with the content of a file. `items`: how many entries are directly in a folder.
     `target`: where a link points; `leads_to`: what is there, empty if nothing is.
+    `trouble`: why a walk could not look into a folder.
     """
 
     path: str
@@ -48,6 +55,7 @@ class Entry:
     etag: str = ""
     mime: str = ""
     items: int | None = None
+    trouble: str = ""
 
     @property
     def is_folder(self) -> bool:
@@ -126,9 +134,31 @@ def _ending(name: str) -> str:
     return "".join(endings[-2:]) if endings[-2:-1] == [".tar"] else endings[-1]
 
 
+def spelled(name: str) -> str:
+    """Return a name out of a box as text that stands for just this name.
+
+    A byte that is no UTF-8 becomes a character that no script uses; `unspelled` undoes that. A
+    name that holds such a character itself has it spelled byte by byte.
+    """
+    if name.isascii():
+        return name
+    in_bytes = SPELLED.sub(lambda it: it[0].encode().decode("ascii", "surrogateescape"), name)
+    return in_bytes.translate(_TO_SPELLED).encode(errors="replace").decode()
+
+
+def unspelled(name: str) -> str:
+    """Return a name as it is in the box, which `spelled` made text."""
+    return name if name.isascii() else name.translate(_FROM_SPELLED)
+
+
+def is_spelled(name: str) -> bool:
+    """Does a name stand for one that is not UTF-8?"""
+    return not name.isascii() and SPELLED.search(name) is not None
+
+
 def shown(name: str) -> str:
-    """Return a name as text: bytes that are not UTF-8 become a mark."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")
+    """Return a name to read: bytes that are not UTF-8 become a mark."""
+    return unspelled(name).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def guessed_mime(name: str) -> str:

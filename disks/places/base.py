@@ -1,7 +1,8 @@
 """What a place for files offers, whether it is a disk or a sandbox.
 
 Every step is whole or not at all, as far as the place can do that; a folder that is moved onto
-another is many steps. Paths are as in disks/entries.py.
+another is many steps. Paths are as in disks/entries.py, and always text: a name that is not UTF-8
+comes as `entries.spelled` writes it, and is taken back so.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class Place(ABC):
     def walk(self, path: str) -> AsyncGenerator[Entry]:
         """Give what is at a path and everything below it, a folder before its contents.
 
-        Links are given and not followed. Names that are not UTF-8 come as Python decodes them:
-        `shown` makes them text. Raises Unprocessable behind WALK_MOST entries.
+        Links are given and not followed. A folder that cannot be looked into is given with the
+        reason, as its `trouble`. Raises Unprocessable behind WALK_MOST entries.
         """
 
     @abstractmethod
@@ -71,12 +72,22 @@ class Place(ABC):
         size: int | None = None,
         on_conflict: OnConflict | None = OnConflict.REPLACE,
         expected_etag: str | None = None,
+        like: Entry | None = None,
+        key: uuid.UUID | None = None,
     ) -> Entry | None:
         """Write a file whole or not at all; folders on the way are made. None: it was skipped.
 
         `expected_etag` is that of the file which is to be replaced; empty: there must be none.
-        No policy: a name that is taken is a Conflict.
+        No policy: a name that is taken is a Conflict. `like`: whose mode and time the file gets,
+        where there are such. `key`: what `written` finds it by.
         """
+
+    async def written(self, key: uuid.UUID) -> Entry | None:
+        """Return the file that a write with this key made, if its answer can have been lost.
+
+        None: there was no such write, as far as is known.
+        """
+        return None
 
     @abstractmethod
     async def mkdir(self, path: str, *, exist_ok: bool = False) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -100,6 +101,8 @@ class DiskPlace(Place):
         size: int | None = None,
         on_conflict: OnConflict | None = OnConflict.REPLACE,
         expected_etag: str | None = None,
+        like: Entry | None = None,
+        key: uuid.UUID | None = None,
     ) -> Entry | None:
         clean = entries.clean(path)
         tree.split(clean)

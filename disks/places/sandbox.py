@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from disks import entries
-from disks.entries import Entry, Kind, Listing
+from disks.entries import Entry, Kind, Listing, unspelled
 from disks.models import OnConflict
 from disks.places.base import Place
 from project import database
@@ -24,6 +26,12 @@ GUEST_PAGE = 1000
 SCAN_MOST = entries.WALK_MOST
 # How many links are followed at once.
 PARALLEL = 20
+# Refusals with these tags are about one folder, and a walk goes on with the next.
+OF_A_FOLDER = frozenset({"permission_denied", "not_found", "not_a_directory", "invalid", "failed"})
+# What the kernel makes up as one looks: it has no end, and a copy of it says nothing.
+MADE_UP = frozenset({"/proc", "/sys"})
+# No file becomes one that runs as its owner by being copied.
+PERMISSIONS = 0o777
 
 
 class SandboxPlace(Place):
@@ -45,15 +53,15 @@ class SandboxPlace(Place):
         return entries.clean(path)
 
     async def stat(self, path: str) -> Entry:
-        stat = await files.stat(self.sandbox, self._path(path), follow=False)
-        return _presentable(await self._followed(_entry(stat)))
+        stat = await files.stat(self.sandbox, unspelled(self._path(path)), follow=False)
+        return await self._followed(_entry(stat))
 
     async def _followed(self, entry: Entry) -> Entry:
         """Add to a link what it leads to."""
         if entry.kind != "link":
             return entry
         try:
-            stat = await files.stat(self.sandbox, entry.path)
+            stat = await files.stat(self.sandbox, unspelled(entry.path))
         except Refused:
             return entry
         there = _entry(stat)
@@ -70,7 +78,7 @@ class SandboxPlace(Place):
 
     async def _lstat(self, path: str) -> Entry | None:
         try:
-            return _entry(await files.stat(self.sandbox, path, follow=False))
+            return _entry(await files.stat(self.sandbox, unspelled(path), follow=False))
         except NotFound:
             return None
 
@@ -112,24 +120,26 @@ class SandboxPlace(Place):
 
         async def follow(entry: Entry) -> Entry:
             async with places:
-                return _presentable(await self._followed(entry))
+                return await self._followed(entry)
 
         return await asyncio.gather(*map(follow, page))
 
     async def _entries(self, path: str) -> AsyncGenerator[Entry]:
         """Give the entries of a folder, by name."""
+        folder = unspelled(path)
         after: str | None = ""
         while after is not None:
-            page, after = await files.listing(self.sandbox, path, after=after, limit=GUEST_PAGE)
+            page, after = await files.listing(self.sandbox, folder, after=after, limit=GUEST_PAGE)
             for stat in page:
                 yield _entry(stat)
 
     async def walk(self, path: str) -> AsyncGenerator[Entry]:
-        top = _entry(await files.stat(self.sandbox, self._path(path), follow=False))
+        top = _entry(await files.stat(self.sandbox, unspelled(self._path(path)), follow=False))
+        top, inside = await self._looked_into(top)
         yield top
         met = 0
         # Each folder on the way with what is left in it: as deep as the tree, not as wide.
-        way = [self._entries(top.path)] if top.kind == "folder" else []
+        way = [inside]
         while way:
             entry = await anext(way[-1], None)
             if entry is None:
@@ -138,15 +148,32 @@ class SandboxPlace(Place):
             met += 1
             if met > entries.WALK_MOST:
                 raise entries.too_many(entries.WALK_MOST)
+            if entry.path in MADE_UP:
+                yield replace(entry, trouble="it holds no files, but what the kernel tells")
+                continue
+            entry, inside = await self._looked_into(entry)
             yield entry
-            if entry.kind == "folder":
-                way.append(self._entries(entry.path))
+            way.append(inside)
+
+    async def _looked_into(self, entry: Entry) -> tuple[Entry, AsyncGenerator[Entry]]:
+        """Begin to read a folder. Return it, with its trouble if it has any, and what is in it."""
+        if entry.kind != "folder":
+            return entry, _behind(None)
+        inside = self._entries(entry.path)
+        try:
+            first = await anext(inside, None)
+        except Refused as refusal:
+            if refusal.tag not in OF_A_FOLDER:
+                raise
+            trouble = refusal.message.removeprefix(f"{entries.shown(entry.path)}: ")
+            return replace(entry, trouble=trouble), inside
+        return entry, _behind(first, inside)
 
     async def read(
         self, path: str, start: int = 0, end: int | None = None
     ) -> tuple[Entry, AsyncGenerator[bytes]]:
         require_running(self.sandbox)
-        stat, chunks = await files.read(self.sandbox, path, start, end)
+        stat, chunks = await files.read(self.sandbox, unspelled(path), start, end)
         return _entry(stat), chunks
 
     async def write(
@@ -157,6 +184,8 @@ class SandboxPlace(Place):
         size: int | None = None,
         on_conflict: OnConflict | None = OnConflict.REPLACE,
         expected_etag: str | None = None,
+        like: Entry | None = None,
+        key: uuid.UUID | None = None,
     ) -> Entry | None:
         clean = self._path(path)
         target: str | None = clean
@@ -169,9 +198,21 @@ class SandboxPlace(Place):
             target = await self._free(clean, on_conflict)
         if target is None:
             return None
-        overwrite = on_conflict == OnConflict.REPLACE
-        stat = await files.write(self.sandbox, target, chunks, size=size, overwrite=overwrite)
-        return _presentable(_entry(stat))
+        stat = await files.write(
+            self.sandbox,
+            unspelled(target),
+            chunks,
+            size=size,
+            overwrite=on_conflict == OnConflict.REPLACE,
+            key=None if key is None else key.hex,
+            **_looks(like),
+        )
+        return _entry(stat)
+
+    async def written(self, key: uuid.UUID) -> Entry | None:
+        require_running(self.sandbox)
+        stat = await files.written(self.sandbox, key.hex)
+        return None if stat is None else _entry(stat)
 
     async def _check_unchanged(self, path: str, expected_etag: str) -> None:
         """Raise Conflict unless a file is as it was. Who writes at this very moment is missed."""
@@ -195,8 +236,8 @@ class SandboxPlace(Place):
         return None if on_conflict == OnConflict.SKIP else await self.name_beside(path)
 
     async def mkdir(self, path: str, *, exist_ok: bool = False) -> Entry:
-        stat = await files.mkdir(self.sandbox, self._path(path), exist_ok=exist_ok)
-        return _presentable(_entry(stat))
+        folder = unspelled(self._path(path))
+        return _entry(await files.mkdir(self.sandbox, folder, exist_ok=exist_ok))
 
     async def move(self, path: str, to: str, on_conflict: OnConflict | None = None) -> Entry | None:
         return await self._carry(path, to, on_conflict, moves=True)
@@ -209,10 +250,10 @@ class SandboxPlace(Place):
     ) -> Entry | None:
         source, target = self._path(path), self._path(to)
         entries.check_apart(source, target)
-        what = _entry(await files.stat(self.sandbox, source, follow=False))
+        what = _entry(await files.stat(self.sandbox, unspelled(source), follow=False))
         there = await self._lstat(target)
         if there is None:
-            await files.mkdir(self.sandbox, entries.parent_of(target))
+            await files.mkdir(self.sandbox, unspelled(entries.parent_of(target)))
             return await self._step(source, target, moves=moves)
         if on_conflict == OnConflict.RENAME:
             beside = await self._beside(target, is_folder=what.kind == "folder")
@@ -230,7 +271,7 @@ class SandboxPlace(Place):
         self, source: str, target: str, *, moves: bool, overwrite: bool = False
     ) -> Entry:
         step = files.move if moves else files.copy
-        await step(self.sandbox, source, target, overwrite=overwrite)
+        await step(self.sandbox, unspelled(source), unspelled(target), overwrite=overwrite)
         return await self.stat(target)
 
     async def _merge(
@@ -242,17 +283,27 @@ class SandboxPlace(Place):
             await self._carry(entry.path, inner, on_conflict, moves=moves)
         if moves:
             try:
-                await files.remove(self.sandbox, source)
+                await files.remove(self.sandbox, unspelled(source))
             except Conflict:
                 # Something was skipped.
                 return
 
     async def remove(self, paths: Sequence[str], by: str) -> str:
-        for path in paths:
-            clean = self._path(path)
-            if clean == "/":
-                raise Conflict("the root folder stays", tag="root_folder")
-            await files.remove(self.sandbox, clean, recursive=True)
+        clean = [self._path(path) for path in paths]
+        if "/" in clean:
+            raise Conflict("the root folder stays", tag="root_folder")
+        stay: list[Refused] = []
+        for path in clean:
+            try:
+                await files.remove(self.sandbox, unspelled(path), recursive=True)
+            except Refused as refusal:
+                if refusal.tag not in OF_A_FOLDER:
+                    raise
+                stay.append(refusal)
+        if stay:
+            if len(clean) > 1:
+                stay[0].message += f"; {len(clean) - len(stay)} of {len(clean)} are removed"
+            raise stay[0]
         return ""
 
     async def note_copied(self, path: str) -> None:
@@ -270,17 +321,39 @@ class SandboxPlace(Place):
         raise Conflict(f"there are too many files named like {name}", tag="exists")
 
 
+async def _behind(
+    first: Entry | None, rest: AsyncGenerator[Entry] | None = None
+) -> AsyncGenerator[Entry]:
+    if first is not None:
+        yield first
+    if rest is not None:
+        async for entry in rest:
+            yield entry
+
+
+def _looks(like: Entry | None) -> dict[str, Any]:
+    """Return what the guest is told, so that a file gets the mode and the time of another.
+
+    Only what was in a box has a mode; the rest is as new files are.
+    """
+    if like is None or like.mode is None:
+        return {}
+    modified = like.modified.timestamp() if like.modified else None
+    return {"mode": like.mode & PERMISSIONS, "modified": modified}
+
+
 def _entry(stat: FileStat) -> Entry:
+    path = entries.spelled(stat.path.rstrip("/") or "/")
     kind = KINDS.get(stat.kind, "other")
     is_file = kind == "file"
     return Entry(
-        path=stat.path.rstrip("/") or "/",
-        name=entries.name_of(stat.path),
+        path=path,
+        name=entries.name_of(path),
         kind=kind,
         size=stat.size if is_file else None,
         modified=_moment(stat.modified),
         mode=stat.mode,
-        target=stat.target or "",
+        target=entries.shown(stat.target or ""),
         etag=f"{stat.size:x}-{int(stat.modified * 1e6):x}" if is_file else "",
         mime=entries.guessed_mime(stat.name) if is_file else "",
     )
@@ -292,16 +365,6 @@ def _moment(seconds: float) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def _presentable(entry: Entry) -> Entry:
-    """Make what is said of an entry text, for pages and JSON."""
-    return replace(
-        entry,
-        path=entries.shown(entry.path),
-        name=entries.shown(entry.name),
-        target=entries.shown(entry.target),
-    )
 
 
 def _sort(found: list[Entry], sort: str, *, descending: bool) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from disks import entries
 from disks.models import OnConflict
@@ -377,3 +380,16 @@ async def test_a_bad_path_is_refused(place: Place, path: str) -> None:
         await place.stat(path)
     with pytest.raises(Refused):
         await place.mkdir(path)
+
+
+@given(st.binary(min_size=1, max_size=60))
+@example("\uef80 \uefff é".encode())
+@example(b"caf\xe9 \xee\xbe\x80")
+def test_a_name_that_is_not_utf8_is_spelled_as_text_and_back(raw: bytes) -> None:
+    name = os.fsdecode(raw)
+
+    spelled = entries.spelled(name)
+
+    spelled.encode()
+    assert os.fsencode(entries.unspelled(spelled)) == raw
+    assert entries.shown(spelled) == raw.decode(errors="replace")
