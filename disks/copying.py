@@ -6,6 +6,7 @@ others are copied; what is wrong with a place ends the run.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -13,11 +14,19 @@ from typing import Any
 
 from django.conf import settings
 
-from disks.entries import Entry, join, shown
+from disks.entries import Entry, is_spelled, join, parent_of, shown
 from disks.models import OnConflict
 from disks.models import Place as PlaceKind
 from disks.places.base import Place
-from project.errors import Conflict, NoSpace, NotFound, Refused, TooLarge, Unavailable
+from project.errors import (
+    Conflict,
+    NoSpace,
+    NotFound,
+    Refused,
+    TooLarge,
+    Unavailable,
+    Unprocessable,
+)
 from project.words import size as in_words
 
 # So many of the files that were not copied are told by name.
@@ -97,7 +106,7 @@ class Copying:
         with _of_one_file():
             async with aclosing(self.source.walk(join(self.source_folder, name))) as entries:
                 async for entry in entries:
-                    files += entry.kind != "folder"
+                    files += entry.kind != "folder" or bool(entry.trouble)
                     size += (entry.size or 0) if entry.kind == "file" else 0
         self._counted[name] = files, size
         self.progress.files_total += files
@@ -112,6 +121,8 @@ class Copying:
             to = await self._landing(entry, join(self.target_folder, name))
             if entry.kind != "folder":
                 await self._take_file(entry, to)
+            elif self._not_text(entry):
+                raise Unprocessable(self._not_text(entry))
             elif not await self._move_at_once(entry, to):
                 await self._take_folder(entry, to)
         except Refused as refusal:
@@ -146,17 +157,44 @@ class Copying:
         return True
 
     async def _take_folder(self, folder: Entry, to: str) -> None:
-        folders: list[str] = []
+        made: list[str] = []
+        # Folders that did not come to the target. What is in them stays behind too.
+        left: set[str] = set()
         async with aclosing(self.source.walk(folder.path)) as entries:
             async for entry in entries:
                 landing = f"{to}{entry.path[len(folder.path) :]}"
-                if entry.kind == "folder":
-                    folders.append(entry.path)
-                    await self.target.mkdir(landing, exist_ok=True)
-                else:
+                if parent_of(entry.path) in left:
+                    self._leave(entry, left)
+                elif entry.kind != "folder":
                     await self._take_file(entry, landing)
+                elif await self._make_folder(entry, landing):
+                    made.append(entry.path)
+                else:
+                    left.add(entry.path)
         if self.moves:
-            await self._remove_empty(folders)
+            await self._remove_empty(made)
+
+    async def _make_folder(self, folder: Entry, to: str) -> bool:
+        """Make a folder at the target, if it can be read and the target takes it."""
+        why_not = folder.trouble or self._not_text(folder)
+        try:
+            if not why_not:
+                await self.target.mkdir(to, exist_ok=True)
+        except Refused as refusal:
+            _raise_if_of_a_place(refusal)
+            why_not = refusal.message
+        if why_not:
+            self.progress.files_failed += bool(folder.trouble)
+            self.progress.problem(folder.path, why_not)
+        return not why_not
+
+    def _leave(self, entry: Entry, left: set[str]) -> None:
+        """Count what is in a folder that stays behind; the folder itself was told of."""
+        if entry.kind == "folder":
+            left.add(entry.path)
+        if entry.kind != "folder" or entry.trouble:
+            self.progress.files_failed += 1
+        self.progress.bytes_total -= (entry.size or 0) if entry.kind == "file" else 0
 
     async def _take_file(self, entry: Entry, to: str) -> None:
         """Copy one file, and remove it where it came from if it is to be moved."""
@@ -164,7 +202,7 @@ class Copying:
         progress.current = shown(entry.path)
         before = progress.bytes_done
         size = entry.size or 0 if entry.kind == "file" else 0
-        why_not = _why_not(entry)
+        why_not = _why_not(entry) or self._not_text(entry)
         try:
             copied = not why_not and await self._copy(entry, to)
         except Refused as refusal:
@@ -188,30 +226,64 @@ class Copying:
             done = await act(entry.path, to, self.on_conflict)
             self.progress.bytes_done += (entry.size or 0) if done else 0
             return done is not None
-        if not await self._stream(entry, to):
+        copied = await self._stream(entry, to)
+        if copied is None:
             return False
         if self.target.kind == PlaceKind.DISK:
             await self.source.note_copied(entry.path)
         if self.moves:
             # Only now: the copy is safe.
-            await self.source.remove([entry.path], self.by)
+            await self._let_go(copied)
         return True
 
-    async def _stream(self, entry: Entry, to: str) -> bool:
+    async def _stream(self, entry: Entry, to: str) -> Entry | None:
+        """Copy a file to another place. Return what was read, None if its name is taken."""
         before = self.progress.bytes_done
+        key = uuid.uuid4()
+        read: Entry | None = None
         for attempt in range(ATTEMPTS):
             try:
-                stat, chunks = await self.source.read(entry.path)
+                if read is not None and await self.target.written(key) is not None:
+                    # All of it had arrived, and only the answer was lost.
+                    self.progress.bytes_done += read.size or 0
+                    return read
+                read, chunks = await self.source.read(entry.path)
                 async with aclosing(self._noted(chunks)) as noted:
                     done = await self.target.write(
-                        to, noted, size=stat.size, on_conflict=self.on_conflict
+                        to,
+                        noted,
+                        size=read.size,
+                        on_conflict=self.on_conflict,
+                        like=read,
+                        key=key,
                     )
-                return done is not None
+                return None if done is None else read
             except Refused as refusal:
                 self.progress.bytes_done = before
                 if refusal.tag != "link_lost" or attempt == ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
+
+    async def _let_go(self, copied: Entry) -> None:
+        """Remove a file that was moved, if it is still what was copied. Raises Conflict."""
+        try:
+            now = await self.source.stat(copied.path)
+            if (now.kind, now.etag) != (copied.kind, copied.etag):
+                raise Conflict("it changed while it was copied; both are kept", tag="changed")
+            await self.source.remove([copied.path], self.by)
+        except NotFound as refusal:
+            # Somebody was faster. It is at the target, and no longer here: that is a move.
+            _raise_if_of_a_place(refusal)
+
+    def _not_text(self, entry: Entry) -> str:
+        """Say why a name cannot be that of something on a disk; empty if it can."""
+        from_box_to_disk = (self.source.kind, self.target.kind) == (
+            PlaceKind.SANDBOX,
+            PlaceKind.DISK,
+        )
+        if from_box_to_disk and is_spelled(entry.name):
+            return "its name is not text in UTF-8; give it another one first"
+        return ""
 
     async def _noted(self, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """Pass a file on, counted and up to the limit."""

@@ -67,7 +67,11 @@ class JobRow:
 
     @property
     def word(self) -> str:
-        return "Cancelling…" if self.is_stopping else WORDS[self.status]
+        if self.is_stopping:
+            return "Cancelling…"
+        if self.status == Status.DONE and self.transfer.files_failed:
+            return "Done with problems"
+        return WORDS[self.status]
 
     @property
     def source(self) -> str:

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.utils import timezone
 
 from disks import collisions, jobs
@@ -18,8 +19,9 @@ from disks.models import Disk, OnConflict, Transfer
 from disks.places.base import Place
 from disks.places.disk import DiskPlace
 from disks.places.sandbox import SandboxPlace
+from disks.views.job_rows import JobRow
 from project import database
-from project.errors import Conflict, Invalid, NotFound
+from project.errors import Conflict, Failed, Invalid, NotFound
 from project.models import Activity, Project
 from sandboxes import lifecycle
 from sandboxes.models import GeneratedFile, Reason, Sandbox
@@ -260,6 +262,92 @@ async def test_a_file_in_the_place_of_a_folder_fails_alone(
     if place.kind == "sandbox":
         assert (copied.files_done, copied.files_failed) == (1, 1)
         assert copied.problems[0]["path"] == "/taken"
+
+
+async def test_a_folder_in_the_place_of_a_file_fails_alone(
+    project: Project, disk_place: DiskPlace, place: Place
+) -> None:
+    top = place.start.rstrip("/")
+    for path in ("a", "sub/b", "sub/deep/c", "z"):
+        await write(disk_place, f"/in/{path}")
+    await write(place, f"{top}/in/sub", b"a file")
+
+    moved = await run(project, wish(disk_place, place, "in", moves=True))
+
+    assert (moved.status, moved.files_done, moved.files_failed) == (Status.DONE, 2, 2)
+    assert [problem["path"] for problem in moved.problems] == ["/in/sub"]
+    assert JobRow(moved).word == "Done with problems"
+    assert moved.bytes_done == moved.bytes_total
+    assert await tree(place, f"{top}/in") == ["/a", "/sub", "/z"]
+    assert await tree(disk_place, "/in") == ["/sub", "/sub/b", "/sub/deep", "/sub/deep/c"]
+
+
+@pytest.mark.usefixtures("local_engine")
+async def test_a_file_that_changes_while_it_is_moved_is_kept(
+    project: Project, disk_place: DiskPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = WatchedPlace((await sandbox_place(project)).sandbox)
+    monkeypatch.setattr("disks.places.find", finder(source, disk_place))
+    await write(source, "/workspace/app.log", b"one\n")
+    await write(source, "/workspace/still.txt")
+    log = await folder_of(source) / "workspace/app.log"
+    source.after_read["/workspace/app.log"] = lambda: log.write_bytes(b"one\ntwo\n")
+
+    moved = await run(project, wish(source, disk_place, "app.log", "still.txt", moves=True))
+
+    assert (moved.status, moved.files_done, moved.files_failed) == (Status.DONE, 1, 1)
+    why = "it changed while it was copied; both are kept"
+    assert moved.problems == [{"path": "/workspace/app.log", "why": why}]
+    assert log.read_bytes() == b"one\ntwo\n"
+    assert await read(disk_place, "/app.log") == b"one\n"
+
+
+@pytest.mark.usefixtures("local_engine")
+@pytest.mark.parametrize("policy", list(OnConflict))
+@pytest.mark.parametrize("is_there_before", [False, True])
+async def test_a_file_whose_answer_was_lost_is_written_once(
+    project: Project,
+    disk_place: DiskPlace,
+    monkeypatch: pytest.MonkeyPatch,
+    policy: OnConflict,
+    is_there_before: bool,
+) -> None:
+    target = LosingPlace((await sandbox_place(project)).sandbox)
+    monkeypatch.setattr("disks.places.find", finder(disk_place, target))
+    await write(disk_place, "/a.txt", b"new")
+    if is_there_before:
+        await SandboxPlace.write(target, "/workspace/a.txt", chunks_of(b"old"), size=3)
+
+    moved = await run(project, wish(disk_place, target, "a.txt", moves=True, on_conflict=policy))
+
+    skipped = is_there_before and policy == OnConflict.SKIP
+    assert (moved.status, moved.files_done, moved.files_skipped) == (
+        Status.DONE,
+        not skipped,
+        skipped,
+    )
+    assert moved.bytes_done == (0 if skipped else 3)
+    assert await is_there(disk_place, "/a.txt") == skipped
+    both = is_there_before and policy == OnConflict.RENAME
+    assert await tree(target, "/workspace") == (["/a (2).txt"] if both else []) + ["/a.txt"]
+    assert await read(target, "/workspace/a.txt") == (b"old" if both or skipped else b"new")
+
+
+async def test_a_source_that_is_removed_meanwhile_is_counted_truly(
+    project: Project, disk_place: DiskPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = WatchedDisk(disk_place.disk)
+    target = DiskPlace(await database.write(lambda: Disk.objects.create(project=project)))
+    monkeypatch.setattr("disks.places.find", finder(source, target))
+    for number in range(4):
+        await write(source, f"/in/{number}")
+    source.after_read["/in/0"] = lambda: async_to_sync(source.remove)(["/in"], "nils")
+
+    moved = await run(project, wish(source, target, "in", moves=True))
+
+    assert (moved.files_done, moved.files_failed, moved.files_total) == (1, 3, 4)
+    assert jobs.result_of(moved) == "1 moved, 3 failed"
+    assert await tree(target, "/in") == ["/0"]
 
 
 async def test_what_is_gone_meanwhile_is_told(project: Project, disk_place: DiskPlace) -> None:
@@ -523,6 +611,49 @@ class StuckPlace(DiskPlace):
         self.was_asked.set()
         await self.may_go.wait()
         return await super().read(path, start, end)
+
+
+class _Watched(Place):
+    """Does something when a file was read to its end."""
+
+    after_read: dict[str, Any]
+
+    async def read(self, path: str, start: int = 0, end: int | None = None) -> Any:
+        entry, chunks = await super().read(path, start, end)  # type: ignore[safe-super]
+
+        async def watched() -> AsyncIterator[bytes]:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield chunk
+            if path in self.after_read:
+                await asyncio.to_thread(self.after_read.pop(path))
+
+        return entry, watched()
+
+
+class WatchedPlace(_Watched, SandboxPlace):
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self.after_read: dict[str, Any] = {}
+
+
+class WatchedDisk(_Watched, DiskPlace):
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(disk)
+        self.after_read: dict[str, Any] = {}
+
+
+class LosingPlace(SandboxPlace):
+    """A sandbox whose first answer to a write is lost."""
+
+    lost = False
+
+    async def write(self, *path: Any, **how: Any) -> Any:
+        entry = await super().write(*path, **how)
+        if entry is not None and not self.lost:
+            self.lost = True
+            raise Failed("the connection broke off", tag="link_lost")
+        return entry
 
 
 def finder(*known: Place) -> Any:
