@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Sum
+from django.db.models import BigIntegerField, ExpressionWrapper, F, Q, QuerySet, Sum
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from disks import entries, places
@@ -150,8 +151,7 @@ def _begin(wish: Wish, free: int) -> Upload:
     unfinished = Upload.objects.filter(finished_at=None, expires_at__gt=timezone.now())
     if unfinished.filter(project_id=wish.place.project_id).count() >= MOST_UNFINISHED:
         raise TooMany(f"there are {MOST_UNFINISHED:,} unfinished uploads; end some first")
-    coming = unfinished.aggregate(left=Sum(F("size") - F("offset")))["left"] or 0
-    if wish.size > free - coming:
+    if wish.size > free - _coming(unfinished, wish.place.project_id):
         raise NoSpace("the server has no room for this file")
     return Upload.objects.create(
         project_id=wish.place.project_id,
@@ -164,6 +164,20 @@ def _begin(wish: Wish, free: int) -> Upload:
         created_by=wish.by[:200],
         expires_at=_expiry(),
     )
+
+
+def _coming(unfinished: QuerySet[Upload], project_id: uuid.UUID) -> int:
+    """Return how many bytes room is kept for: all that the own project announced.
+
+    Of another project's uploads it is no more than what each has sent already, so that nobody
+    takes the room from all others by announcing much and sending nothing.
+    """
+    left = ExpressionWrapper(F("size") - F("offset"), BigIntegerField())
+    counted = unfinished.aggregate(
+        own=Sum(left, filter=Q(project_id=project_id)),
+        others=Sum(Least(left, F("offset")), filter=~Q(project_id=project_id)),
+    )
+    return (counted["own"] or 0) + (counted["others"] or 0)
 
 
 def _expiry() -> Any:
@@ -407,13 +421,7 @@ class Writing:
         if isinstance(place, DiskPlace):
             entry = await self._to_disk(place, path, upload)
         else:
-            entry = await place.write(
-                path,
-                self._content(),
-                size=upload.size,
-                on_conflict=OnConflict(upload.on_conflict),
-            )
-            await database.write(_finished, upload.pk, entry)
+            entry = await self._to_sandbox(place, path, upload)
         await _forget(upload.pk)
         return Finished(place, entry, is_new=True)
 
@@ -428,6 +436,20 @@ class Writing:
             on_conflict=OnConflict(upload.on_conflict),
             also=lambda entry: _finished(upload.pk, entry),
         )
+
+    async def _to_sandbox(self, place: Place, path: str, upload: Upload) -> Entry | None:
+        """Write it there, unless a try before this one did and could not note it down."""
+        entry = await place.written(upload.pk)
+        if entry is None:
+            entry = await place.write(
+                path,
+                self._content(),
+                size=upload.size,
+                on_conflict=OnConflict(upload.on_conflict),
+                key=upload.pk,
+            )
+        await database.write(_finished, upload.pk, entry)
+        return entry
 
     async def _content(self) -> AsyncGenerator[bytes]:
         at = 0

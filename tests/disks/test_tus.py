@@ -13,7 +13,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -23,10 +26,12 @@ from disks import tus
 from disks.models import Artifact, Disk, Upload
 from disks.places.base import Place
 from disks.places.disk import DiskPlace
+from disks.places.sandbox import SandboxPlace
 from project import database
 from project.asgi import application
 from project.models import Activity, Project
 from sandboxes import lifecycle
+from sandboxes.options import NewSandbox
 from tests.disks.test_files_endpoints import Browser, Files, person
 from tests.server import Server
 
@@ -324,12 +329,32 @@ async def test_both_can_be_kept(client: Tus) -> None:
     assert await content(client, "/a.bin") == b"old"
 
 
+@pytest.mark.usefixtures("local_engine")
+@pytest.mark.parametrize("policy", ["replace", "skip", "rename"])
+async def test_what_was_written_and_not_noted_is_not_written_again(
+    member: Browser, project: Project, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    client = Tus(member, SandboxPlace(await lifecycle.create(project, NewSandbox())))
+    files = Files(member, client.place)
+    if policy == "rename":
+        await files.put("/a.bin", b"old")
+    url = await client.url(3, on_conflict=policy)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tus, "_finished", Mock(side_effect=RuntimeError("the server died")))
+        assert (await client.send(url, 0, b"new")).status_code == 500
+    answer = await client.request("HEAD", url)
+
+    assert answer.headers["Upload-Outcome"] == "written"
+    name = "a (2).bin" if policy == "rename" else "a.bin"
+    assert answer.headers["Upload-Path"] == quote(f"/workspace/{name}")
+    assert len(await files.names()) == (2 if policy == "rename" else 1)
+    assert await content(client, f"/{name}") == b"new"
+
+
 async def test_a_place_that_is_gone_says_so_and_the_bytes_stay(
     member: Browser, local_engine: None, project: Project
 ) -> None:
-    from disks.places.sandbox import SandboxPlace
-    from sandboxes.options import NewSandbox
-
     sandbox = await lifecycle.create(project, NewSandbox())
     client = Tus(member, SandboxPlace(sandbox))
     url = await client.url(5)
@@ -360,6 +385,25 @@ async def test_what_has_no_room_is_refused_at_once(on_disk: Tus, settings: Any) 
     answer = await on_disk.begin(10**14)
 
     assert (answer.status_code, answer.json()["tag"]) == (507, "no_space")
+
+
+async def test_announced_bytes_take_no_room_from_other_projects(
+    on_disk: Tus, stranger: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(free=tus.KEPT_FREE + 1000)
+    monkeypatch.setattr("disks.tus.shutil", Mock(disk_usage=lambda _: free))
+    place = DiskPlace(await database.write(lambda: Disk.objects.create(project=stranger)))
+    other = Tus(await database.write(person, stranger, "owner"), place)
+
+    theirs = await other.url(900)
+    await on_disk.url(600)
+    too_much = await on_disk.begin(401)
+    await other.send(theirs, 0, b"x" * 401)
+    too_late = await on_disk.begin(1)
+
+    # The own project's announcements count in full, others' by what came of them.
+    assert (too_much.status_code, too_much.json()["tag"]) == (507, "no_space")
+    assert too_late.status_code == 507
 
 
 @pytest.mark.parametrize(
