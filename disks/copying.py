@@ -6,6 +6,7 @@ others are copied; what is wrong with a place ends the run.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
@@ -33,13 +34,25 @@ from project.words import size as in_words
 MOST_PROBLEMS = 200
 # Refusals with these tags are about a place, not about one of its files.
 OF_A_PLACE = ("sandbox_", "disk_", "engine_")
+# So long a run waits for a sandbox that is paused.
+PAUSED_SECONDS = 3600.0
+PAUSED = "Waiting: the sandbox is paused"
 # A program in the sandbox may end our connection; it is opened again, and the file read anew.
 ATTEMPTS = 2
 
 
+def _is_set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass(slots=True)
 class Progress:
-    """How far a run is. Written by the run, read by whoever tells of it."""
+    """How far a run is. Written by the run, read by whoever tells of it.
+
+    `may_go` is the other way round: it is cleared while a sandbox is paused.
+    """
 
     files_total: int = 0
     files_done: int = 0
@@ -49,6 +62,7 @@ class Progress:
     bytes_done: int = 0
     current: str = ""
     problems: list[dict[str, str]] = field(default_factory=list)
+    may_go: asyncio.Event = field(default_factory=_is_set)
 
     @property
     def handled(self) -> int:
@@ -63,7 +77,7 @@ class Progress:
             "files_failed": self.files_failed,
             "bytes_total": self.bytes_total,
             "bytes_done": self.bytes_done,
-            "current": self.current,
+            "current": self.current if self.may_go.is_set() else PAUSED,
             "problems": list(self.problems),
         }
 
@@ -241,7 +255,9 @@ class Copying:
         before = self.progress.bytes_done
         key = uuid.uuid4()
         read: Entry | None = None
-        for attempt in range(ATTEMPTS):
+        failures = 0
+        while True:
+            await self._until_resumed()
             try:
                 if read is not None and await self.target.written(key) is not None:
                     # All of it had arrived, and only the answer was lost.
@@ -260,9 +276,18 @@ class Copying:
                 return None if done is None else read
             except Refused as refusal:
                 self.progress.bytes_done = before
-                if refusal.tag != "link_lost" or attempt == ATTEMPTS - 1:
+                # A paused sandbox lets every link stall; that says nothing about the file.
+                failures += self.progress.may_go.is_set()
+                if refusal.tag != "link_lost" or failures == ATTEMPTS:
                     raise
-        raise AssertionError("unreachable")
+
+    async def _until_resumed(self) -> None:
+        """Wait while a sandbox is paused. Raises Conflict if that takes too long."""
+        try:
+            async with asyncio.timeout(PAUSED_SECONDS):
+                await self.progress.may_go.wait()
+        except TimeoutError:
+            raise Conflict("the sandbox was paused for too long", tag="sandbox_paused") from None
 
     async def _let_go(self, copied: Entry) -> None:
         """Remove a file that was moved, if it is still what was copied. Raises Conflict."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -31,6 +32,7 @@ from project.models import Project
 from project.words import plural
 from sandboxes.access import how_it_ended
 from sandboxes.models import ALIVE, Sandbox
+from sandboxes.models import Status as SandboxStatus
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ TELL_SECONDS = 1.0
 STALE = timedelta(seconds=15)
 # How long the jobs of a server that stops may take to clean up.
 STOP_SECONDS = 5.0
+# What is said of a job whose server died: nobody knows what that did last.
+SERVER_GONE = "its server stopped"
 MAX_UNFINISHED = 100
 MAX_NAMES = 1_000
 KEPT = timedelta(days=30)
@@ -76,6 +80,13 @@ class _Job:
     @property
     def id(self) -> uuid.UUID:
         return self.transfer.id
+
+    def note_paused(self, sandboxes: set[uuid.UUID]) -> None:
+        """Have the run wait while a sandbox that it needs is paused."""
+        if sandboxes.isdisjoint((self.transfer.source_id, self.transfer.target_id)):
+            self.progress.may_go.set()
+        else:
+            self.progress.may_go.clear()
 
     def stop(self, status: Status, error: str = "") -> None:
         if self.task is not None and self.end is None and not self.is_finishing:
@@ -155,15 +166,26 @@ def _enqueue(transfer: Transfer) -> None:
 
 
 def _start_some() -> None:
-    """Start the jobs there is room for, the oldest first."""
-    running = sum(job.task is not None for job in _jobs.values())
-    for job in _jobs.values():
-        if running >= settings.TRANSFER_PARALLEL:
-            return
-        if job.task is None:
-            job.task = asyncio.create_task(_run(job), name=f"transfer {job.id}")
-            job.task.add_done_callback(lambda _, job=job: _ended(job))  # type: ignore[misc]
-            running += 1
+    """Start the jobs there is room for."""
+    while (job := _next()) is not None:
+        job.task = asyncio.create_task(_run(job), name=f"transfer {job.id}")
+        job.task.add_done_callback(lambda _, job=job: _ended(job))  # type: ignore[misc]
+
+
+def _next() -> _Job | None:
+    """Return the job to start now: of the project with the fewest running, the oldest.
+
+    One place is kept for a project that has none running, so that nobody waits for all that
+    another one started.
+    """
+    running = Counter(job.transfer.project_id for job in _jobs.values() if job.task is not None)
+    left = settings.TRANSFER_PARALLEL - running.total()
+    if left <= 0:
+        return None
+    waiting = [job for job in _jobs.values() if job.task is None]
+    if left == 1 and running:
+        waiting = [job for job in waiting if not running[job.transfer.project_id]]
+    return min(waiting, key=lambda job: running[job.transfer.project_id], default=None)
 
 
 def _ended(job: _Job) -> None:
@@ -282,13 +304,19 @@ def result_of(transfer: Transfer) -> str:
     counts = ", ".join(parts)
     if transfer.status == Status.DONE:
         return counts
-    total = plural(transfer.files_total, "file")
-    so_far = (
-        f"{transfer.files_done:,} of {total} {verb}" if transfer.files_total else "nothing " + verb
-    )
+    so_far = _so_far(transfer, verb)
     if transfer.status == Status.CANCELLED:
         return f"Cancelled: {so_far}"
     return f"{transfer.error}; {so_far}"
+
+
+def _so_far(transfer: Transfer, verb: str) -> str:
+    """Say what was done before the end; a server that died told it up to a second before."""
+    is_known = transfer.error != SERVER_GONE
+    if not transfer.files_total:
+        return f"nothing {verb}" if is_known else f"it is not known how much was {verb}"
+    least = "" if is_known else "at least "
+    return f"{least}{transfer.files_done:,} of {plural(transfer.files_total, 'file')} {verb}"
 
 
 # --- Told -----------------------------------------------------------------------------------
@@ -308,7 +336,7 @@ async def tell() -> None:
     if not _jobs:
         return
     news = {job.id: job.progress.counts() for job in _jobs.values()}
-    asked = await database.note(_save, news)
+    asked, paused = await database.note(_save, news)
     for transfer_id, counts in news.items():
         job = _jobs.get(transfer_id)
         if job is None:
@@ -316,19 +344,28 @@ async def tell() -> None:
         if transfer_id not in asked or asked[transfer_id]:
             # Cancelled, or given up by others, who believed this process to be dead.
             job.stop(Status.CANCELLED)
+        job.note_paused(paused)
         if counts != job.told:
             job.told = counts
             await events.changed(job.transfer.project_id, "transfer", transfer_id)
 
 
-def _save(news: dict[uuid.UUID, dict[str, Any]]) -> dict[uuid.UUID, bool]:
-    """Write progress. Return which jobs are still ours, and whether they shall end."""
+def _save(
+    news: dict[uuid.UUID, dict[str, Any]],
+) -> tuple[dict[uuid.UUID, bool], set[uuid.UUID]]:
+    """Write progress. Return which jobs are still ours, and whether they shall end.
+
+    And return the sandboxes they wait for, because those are paused.
+    """
     ours = Transfer.objects.filter(pk__in=news, status__in=UNFINISHED)
     now = timezone.now()
     with transaction.atomic():
         for transfer_id, counts in news.items():
             ours.filter(pk=transfer_id).update(seen_at=now, **counts)
-        return dict(ours.values_list("pk", "cancel_requested"))
+        asked = dict(ours.values_list("pk", "cancel_requested"))
+        sides = Q(pk__in=ours.values("source_id")) | Q(pk__in=ours.values("target_id"))
+        paused = Sandbox.objects.filter(sides, status=SandboxStatus.PAUSED)
+        return asked, set(paused.values_list("pk", flat=True))
 
 
 # --- Cancelled ------------------------------------------------------------------------------
@@ -401,8 +438,7 @@ def _deserted() -> list[Transfer]:
 
 async def _give_up(transfer: Transfer) -> None:
     status = Status.CANCELLED if transfer.cancel_requested else Status.FAILED
-    error = "" if transfer.cancel_requested else "its server stopped"
-    if await database.write(finish, transfer, status, error):
+    if await database.write(finish, transfer, status, SERVER_GONE):
         await events.changed(transfer.project_id, "transfer", transfer.pk)
 
 
@@ -424,11 +460,3 @@ async def forget_old() -> None:
     """Delete the rows of transfers that ended long ago. A chore of the supervisor."""
     old = Transfer.objects.filter(finished_at__lt=timezone.now() - KEPT)
     await database.write(old.delete)
-
-
-def transfer_for(project: Project, transfer_id: uuid.UUID) -> Transfer:
-    """Return a project's transfer. Reads the database. Raises NotFound."""
-    transfer = Transfer.objects.filter(project=project, pk=transfer_id).first()
-    if transfer is None:
-        raise NotFound("there is no such transfer")
-    return transfer

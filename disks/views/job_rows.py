@@ -8,6 +8,7 @@ from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
 from django.utils import timezone
 
 from disks import jobs
+from disks.copying import PAUSED
 from disks.jobs import Status
 from disks.models import OnConflict, Transfer
 from project import words
@@ -54,6 +55,10 @@ class JobRow:
         return self.status == Status.RUNNING and self.transfer.cancel_requested
 
     @property
+    def is_paused(self) -> bool:
+        return self.status == Status.RUNNING and self.transfer.current == PAUSED
+
+    @property
     def had_problems(self) -> bool:
         return self.status == Status.DONE and bool(self.transfer.problems)
 
@@ -69,6 +74,8 @@ class JobRow:
     def word(self) -> str:
         if self.is_stopping:
             return "Cancelling…"
+        if self.is_paused:
+            return WORDS[Status.WAITING]
         if self.status == Status.DONE and self.transfer.files_failed:
             return "Done with problems"
         return WORDS[self.status]
@@ -114,7 +121,7 @@ class JobRow:
     def pace(self) -> str:
         """How fast it goes, and when it will be done."""
         transfer = self.transfer
-        if self.seconds < 1 or not transfer.bytes_done:
+        if self.seconds < 1 or not transfer.bytes_done or self.is_paused:
             return ""
         rate = transfer.bytes_done / self.seconds
         left = (transfer.bytes_total - transfer.bytes_done) / rate

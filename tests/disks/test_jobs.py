@@ -14,6 +14,7 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone
 
 from disks import collisions, jobs
+from disks.copying import Copying, Progress
 from disks.jobs import Wish
 from disks.models import Disk, OnConflict, Transfer
 from disks.places.base import Place
@@ -480,6 +481,93 @@ async def test_only_so_many_run_at_once(
     assert (await ended(second)).status == Status.DONE
 
 
+async def test_projects_take_turns(
+    project: Project,
+    stranger: Project,
+    disk_place: DiskPlace,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings.TRANSFER_PARALLEL = 3
+    target = DiskPlace(await database.write(lambda: Disk.objects.create(project=project)))
+    their_disk = await database.write(lambda: Disk.objects.create(project=stranger))
+    their_target = DiskPlace(await database.write(lambda: Disk.objects.create(project=stranger)))
+    stuck, theirs = StuckPlace(disk_place.disk), StuckPlace(their_disk)
+    monkeypatch.setattr("disks.places.find", finder(stuck, theirs, target, their_target))
+    await write(disk_place, "/a")
+    await write(theirs, "/a")
+    ours = [await jobs.create(project, wish(stuck, target, "a"), by="mara") for _ in range(4)]
+
+    def running() -> list[uuid.UUID]:
+        return [job.id for job in jobs._jobs.values() if job.task is not None]
+
+    # One place is kept for others.
+    assert running() == [job.pk for job in ours[:2]]
+    first, second = [
+        await jobs.create(stranger, wish(theirs, their_target, "a"), by="nils") for _ in range(2)
+    ]
+    assert running() == [ours[0].pk, ours[1].pk, first.pk]
+    await jobs.cancel(ours[0])
+    await ended(ours[0])
+    async with asyncio.timeout(END_SECONDS):
+        while ours[0].pk in jobs._jobs:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    # The other project has one running as well, and ours waits longer.
+    assert running() == [ours[1].pk, first.pk]
+    await jobs.cancel(ours[1])
+    await ended(ours[1])
+    async with asyncio.timeout(END_SECONDS):
+        while len(running()) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert running() == [ours[2].pk, first.pk]
+    assert second.pk in jobs._jobs
+
+
+@pytest.mark.usefixtures("local_engine")
+async def test_one_whose_sandbox_is_paused_waits_and_says_so(
+    project: Project, disk_place: DiskPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = StallingPlace((await sandbox_place(project)).sandbox)
+    monkeypatch.setattr("disks.places.find", finder(disk_place, target))
+    await write(disk_place, "/a.txt", b"content")
+    transfer = await jobs.create(project, wish(disk_place, target, "a.txt"), by="mara")
+    await target.was_asked.wait()
+
+    await lifecycle.pause(target.sandbox)
+    await jobs.tell()
+    await jobs.tell()
+    await database.read(transfer.refresh_from_db)
+    transfer.bytes_done = 5
+    row = JobRow(transfer)
+    assert (row.word, row.pace) == ("Waiting", "")
+    assert transfer.current == "Waiting: the sandbox is paused"
+
+    # However often its links are found dead meanwhile.
+    target.may_fail.set()
+    await lifecycle.resume(target.sandbox)
+    await jobs.tell()
+    assert (await ended(transfer)).status == Status.DONE
+    assert await read(target, "/workspace/a.txt") == b"content"
+
+
+async def test_one_that_is_paused_for_too_long_fails(
+    project: Project, disk_place: DiskPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("disks.copying.PAUSED_SECONDS", 0)
+    target = DiskPlace(await database.write(lambda: Disk.objects.create(project=project)))
+    await write(disk_place, "/a.txt")
+    progress = Progress()
+    progress.may_go.clear()
+    copying = Copying(
+        disk_place, "/", ["a.txt"], target, "/", False, OnConflict.REPLACE, progress, "mara"
+    )
+
+    with pytest.raises(Conflict) as refusal:
+        await copying.run()
+
+    assert refusal.value.tag == "sandbox_paused"
+
+
 async def test_a_sandbox_that_ends_midway_says_why(
     project: Project, disk_place: DiskPlace, local_engine: None
 ) -> None:
@@ -547,22 +635,27 @@ async def test_one_whose_server_died_is_given_up(project: Project, disk_place: D
         "target_id": disk_place.id,
         "target_folder": "/b",
         "status": Status.RUNNING,
-        "files_total": 40,
-        "files_done": 3,
     }
-    dead, alive = await database.write(
+    counted = {"files_total": 40, "files_done": 3}
+    dead, at_once, cancelled, alive = await database.write(
         lambda: (
+            Transfer.objects.create(**row, **counted, seen_at=long_ago),
             Transfer.objects.create(**row, seen_at=long_ago),
-            Transfer.objects.create(**row, seen_at=timezone.now()),
+            Transfer.objects.create(**row, **counted, seen_at=long_ago, cancel_requested=True),
+            Transfer.objects.create(**row, **counted, seen_at=timezone.now()),
         )
     )
 
     await jobs.look_after()
+    for each in (at_once, cancelled):
+        await database.read(each.refresh_from_db)
 
     await database.read(dead.refresh_from_db)
     await database.read(alive.refresh_from_db)
     assert (dead.status, alive.status) == (Status.FAILED, Status.RUNNING)
-    assert jobs.result_of(dead) == "its server stopped; 3 of 40 files copied"
+    assert jobs.result_of(dead) == "its server stopped; at least 3 of 40 files copied"
+    assert jobs.result_of(at_once) == "its server stopped; it is not known how much was copied"
+    assert jobs.result_of(cancelled) == "Cancelled: at least 3 of 40 files copied"
 
 
 async def test_one_that_was_given_up_is_stopped(
@@ -641,6 +734,21 @@ class WatchedDisk(_Watched, DiskPlace):
     def __init__(self, disk: Disk) -> None:
         super().__init__(disk)
         self.after_read: dict[str, Any] = {}
+
+
+class StallingPlace(SandboxPlace):
+    """A sandbox whose link is found dead again and again, as while it is paused."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self.was_asked, self.may_fail = asyncio.Event(), asyncio.Event()
+
+    async def write(self, *path: Any, **how: Any) -> Any:
+        if self.may_fail.is_set():
+            return await super().write(*path, **how)
+        self.was_asked.set()
+        await self.may_fail.wait()
+        raise Failed("the connection broke off", tag="link_lost")
 
 
 class LosingPlace(SandboxPlace):
