@@ -62,11 +62,12 @@ async def members(place: Place, folder: str, names: Sequence[str]) -> list[Membe
     for top in tops:
         async with aclosing(place.walk(top)) as walk:
             async for entry in walk:
-                if entry.path == root:
+                if entry.path == root and not entry.trouble:
                     continue
                 if len(found) == MOST:
                     raise entries.too_many(MOST)
-                name = used.free(safe_name(entry.path[len(root.rstrip("/")) :]))
+                inner = entry.path[len(root.rstrip("/")) :] or entry.name
+                name = used.free(safe_name(inner))
                 found.append(Member(entry, name))
     if not found and names:
         raise NotFound("there is nothing of that name")
@@ -127,6 +128,9 @@ async def _packed(
     archive: ZipStream, place: Place, member: Member, left_out: list[str]
 ) -> AsyncGenerator[bytes]:
     entry = member.entry
+    if entry.trouble:
+        left_out.append(f"{member.name}: {entry.trouble}\n")
+        return
     if entry.kind == "folder":
         archive.mkdir(member.name)
         async for chunk in _drawn(iter(archive.file())):

@@ -73,11 +73,15 @@ class Result:
 
 @dataclass(slots=True)
 class Found:
-    """What was found. `stopped` says why the search ended before it was through."""
+    """What was found. `stopped` says why the search ended before it was through.
+
+    `unreadable`: how many folders could not be looked into.
+    """
 
     results: list[Result] = field(default_factory=list)
     hits: int = 0
     searched: int = 0
+    unreadable: int = 0
     stopped: str = ""
 
     @property
@@ -107,7 +111,7 @@ async def _by_name(place: Place, wish: Wish, found: Found) -> None:
     pattern = wish.query if WILDCARDS.search(wish.query) else f"*{wish.query}*"
     compiled = search.compile_glob(pattern, with_case=wish.with_case)
     deadline = time.monotonic() + settings.GREP_MAX_SECONDS
-    async with aclosing(_named(place, wish.folder)) as batches:
+    async with aclosing(_named(place, wish.folder, found)) as batches:
         async for batch in batches:
             found.searched += len(batch)
             subjects = [_subject(entry, wish) for entry in batch]
@@ -153,12 +157,20 @@ def _match(
             break
 
 
-async def _named(place: Place, folder: str) -> AsyncGenerator[list[Entry]]:
+async def _walked(place: Place, folder: str, found: Found) -> AsyncGenerator[Entry]:
+    """Walk through a folder, and count what in it could not be looked into."""
+    async with aclosing(place.walk(folder)) as walk:
+        async for entry in walk:
+            found.unreadable += bool(entry.trouble)
+            yield entry
+
+
+async def _named(place: Place, folder: str, found: Found) -> AsyncGenerator[list[Entry]]:
     """Give what is below a folder, some at a time; also what came before a refusal."""
     batch: list[Entry] = []
     began = time.monotonic()
     try:
-        async with aclosing(place.walk(folder)) as walk:
+        async with aclosing(_walked(place, folder, found)) as walk:
             async for entry in walk:
                 if entry.path != folder:
                     batch.append(entry)
@@ -173,8 +185,8 @@ async def _named(place: Place, folder: str) -> AsyncGenerator[list[Entry]]:
 
 def _result(entry: Entry, hits: list[Hit]) -> Result:
     return Result(
-        entries.shown(entry.path),
-        entries.shown(entry.name),
+        entry.path,
+        entry.name,
         entry.kind,
         entry.size,
         entry.modified,
@@ -186,7 +198,7 @@ async def _by_content(place: Place, wish: Wish, found: Found) -> None:
     flags = regex.MULTILINE if wish.with_case else regex.MULTILINE | regex.IGNORECASE
     compiled = search.compile_pattern(wish.query, flags)
     deadline = time.monotonic() + settings.GREP_MAX_SECONDS
-    async with aclosing(_batches(place, wish.folder)) as batches:
+    async with aclosing(_batches(place, wish.folder, found)) as batches:
         async for batch in batches:
             texts = await asyncio.gather(*(_text(place, entry) for entry in batch))
             for entry, text in zip(batch, texts, strict=True):
@@ -202,11 +214,11 @@ async def _by_content(place: Place, wish: Wish, found: Found) -> None:
                     return
 
 
-async def _batches(place: Place, folder: str) -> AsyncGenerator[list[Entry]]:
+async def _batches(place: Place, folder: str, found: Found) -> AsyncGenerator[list[Entry]]:
     """Give the files that may be text, some at a time."""
     batch: list[Entry] = []
     size = 0
-    async with aclosing(place.walk(folder)) as walk:
+    async with aclosing(_walked(place, folder, found)) as walk:
         async for entry in walk:
             if not _may_be_text(place, entry):
                 continue

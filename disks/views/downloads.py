@@ -157,5 +157,6 @@ async def search(request: PageRequest, kind: str, place_id: uuid.UUID) -> HttpRe
             "hits": found.hits,
             "stopped": found.stopped,
             "searched": found.searched,
+            "unreadable": found.unreadable,
         }
     )

@@ -53,10 +53,11 @@ function group(result) {
 
 function summary(answer) {
   const files = plural(answer.results.length, "file");
-  const stopped = answer.stopped ? ` Stopped at ${answer.stopped}.` : "";
-  if (!answer.results.length) return `Nothing found in ${plural(answer.searched ?? 0, "file")}.${stopped}`;
-  if (answer.mode === "name") return `${plural(answer.results.length, "name")} found.${stopped}`;
-  return `${plural(answer.hits, "hit")} in ${files}.${stopped}`;
+  const unread = answer.unreadable ? ` ${plural(answer.unreadable, "folder")} could not be read.` : "";
+  const more = (answer.stopped ? ` Stopped at ${answer.stopped}.` : "") + unread;
+  if (!answer.results.length) return `Nothing found in ${plural(answer.searched ?? 0, "file")}.${more}`;
+  if (answer.mode === "name") return `${plural(answer.results.length, "name")} found.${more}`;
+  return `${plural(answer.hits, "hit")} in ${files}.${more}`;
 }
 
 async function search(form) {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from disks import archive, collisions, jobs
+from disks import archive, collisions, finding, jobs
 from disks.models import Disk, Transfer
 from disks.places.disk import DiskPlace
 from disks.places.sandbox import SandboxPlace
@@ -106,6 +106,45 @@ async def test_a_transfer_leaves_out_a_locked_folder_and_copies_the_rest(
     assert moved.problems == [{"path": "/workspace/in/locked", "why": "Permission denied"}]
     assert await tree(disk_place, "/in") == ["/a.txt", "/locked", "/open", "/open/b.txt"]
     assert await box.run("ls in; chmod 700 in/locked; cat in/locked/c.txt") == "locked\nc\n"
+
+
+async def test_a_search_tells_of_what_it_could_not_read(box: Box) -> None:
+    await box.run(LOCKED)
+
+    names = await finding.find(box.place, finding.Wish("*.txt", "/workspace/in"))
+    hits = await finding.find(box.place, finding.Wish("b", "/workspace/in", in_content=True))
+    none = await finding.find(box.place, finding.Wish("c", "/workspace/in/locked"))
+
+    assert [each.path for each in names.results] == [
+        "/workspace/in/a.txt",
+        "/workspace/in/open/b.txt",
+    ]
+    assert [each.path for each in hits.results] == ["/workspace/in/open/b.txt"]
+    assert [names.unreadable, hits.unreadable, none.unreadable] == [1, 1, 1]
+
+
+async def test_a_search_from_the_root_comes_to_the_workspace(box: Box) -> None:
+    await box.run("touch needle.txt")
+
+    found = await finding.find(box.place, finding.Wish("needle.txt", "/"))
+
+    assert [each.path for each in found.results] == ["/workspace/needle.txt"]
+    assert found.stopped == ""
+    assert found.unreadable > 2
+
+
+async def test_a_zip_names_what_it_leaves_out(box: Box) -> None:
+    await box.run(LOCKED + ODD)
+
+    made = await unzipped(box.place, "/workspace/in")
+    chosen = await unzipped(box.place, "/workspace/in", "a.txt", "locked")
+    nothing = await unzipped(box.place, "/workspace/in/locked")
+
+    assert made["a.txt"] == b"a\n"
+    assert made["d\ufffdp\ufffdt/b.txt"] == b"b\n"
+    assert made["LEFT OUT.txt"] == b"locked: Permission denied\n"
+    assert chosen == {"a.txt": b"a\n", "LEFT OUT.txt": b"locked: Permission denied\n"}
+    assert nothing == {"LEFT OUT.txt": b"locked: Permission denied\n"}
 
 
 async def test_a_removed_folder_keeps_only_what_is_locked_and_says_so(box: Box) -> None:
