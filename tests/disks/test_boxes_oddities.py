@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from project.models import Project
 from sandboxes import guests, lifecycle
 from sandboxes.options import NewSandbox
 from tests.disks.conftest import sandboxes_on
-from tests.disks.test_jobs import ended, is_there, read, tree, wish
+from tests.disks.test_jobs import ended, is_there, read, tree, wish, write
 from tests.guest.guests import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker]
@@ -236,3 +237,31 @@ async def test_a_copy_in_another_sandbox_runs_as_the_file_did(project: Project, 
         await other.run("./in/run.sh; stat -c '%a %y' in/run.sh | cut -c1-14")
         == "ran\n755 2001-02-03\n"
     )
+
+
+# A pause
+
+
+async def test_a_transfer_goes_on_when_its_sandbox_is_resumed(
+    project: Project, box: Box, disk_place: DiskPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STALL_SECONDS", "CALL_SECONDS", "GIVE_UP_SECONDS"):
+        monkeypatch.setattr(f"sandboxes.guest.link.{name}", 1.0)
+    for name in ("a", "b"):
+        await write(disk_place, f"/in/{name}", b"x" * 60_000_000)
+    transfer = await jobs.create(project, wish(disk_place, box.place, "in"), by="mara")
+    progress = jobs._jobs[transfer.pk].progress
+    async with asyncio.timeout(20):
+        while not progress.bytes_done:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    await lifecycle.pause(box.place.sandbox)
+    await jobs.tell()
+    assert progress.counts()["current"] == "Waiting: the sandbox is paused"
+    # Longer than it takes to find a link dead, and as often as files are tried.
+    await asyncio.sleep(4)
+    await lifecycle.resume(box.place.sandbox)
+    await ended(transfer)
+
+    assert (transfer.status, transfer.files_done, transfer.problems) == ("done", 2, [])
+    assert await box.run("cat in/a in/b | wc -c; ls -A in") == "120000000\na\nb\n"
