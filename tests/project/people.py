@@ -32,11 +32,11 @@ class Shows:
         return super().generic(method, *args, headers=headers, **more)  # type: ignore[misc]
 
 
-class Browser(Shows, Client):
+class Browser(Shows, Client):  # type: ignore[misc]
     pass
 
 
-class AsyncBrowser(Shows, AsyncClient):
+class AsyncBrowser(Shows, AsyncClient):  # type: ignore[misc]
     pass
 
 

@@ -119,7 +119,7 @@ async def test_each_of_several_is_noted_as_it_is_done(
 ) -> None:
     slow = await database.write(lambda: make_row(project, name="slow"))
     first_is_noted, goes_on = asyncio.Event(), asyncio.Event()
-    note = bulk.note
+    note = pages.note
 
     async def pause(sandbox: Sandbox) -> None:
         if sandbox.pk == slow.pk:
