@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import re
+import subprocess
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,18 +30,23 @@ COMMANDS = (
     "mkdir -p src && echo 'print(1)' > src/main.py && seq 1 50 > numbers.csv",
     r"printf '\033[32mgood\033[0m and \033[1;31mbad\033[0m\n'; exit 3",
 )
+NAMES: Mapping[str, str] = {
+    "running": "calm-otter",
+    "paused": "sql-notebook",
+    "dead": "brisk-heron",
+    "failed": "quiet-finch",
+}
+LABELS: Mapping[str, str] = {"team": "agents"}
+FAIL_SECONDS = 30.0
 
 
 def set_up(server: Server) -> dict[str, str]:
     """Make it all; return the ids by which the pages' addresses name it."""
-    running, paused, dead = (
-        _data(server, "POST", "/sandbox", json={"name": name, "labels": {"team": "agents"}})
-        for name in ("calm-otter", "sql-notebook", "brisk-heron")
-    )
     ids = {
-        "running": running["sandbox_id"],
-        "paused": paused["sandbox_id"],
-        "dead": dead["sandbox_id"],
+        state: _data(server, "POST", "/sandbox", json={"name": name, "labels": LABELS})[
+            "sandbox_id"
+        ]
+        for state, name in NAMES.items()
     }
     for command in COMMANDS:
         _data(server, "POST", f"/sandbox/{ids['running']}/exec", json={"command": command})
@@ -50,6 +57,7 @@ def set_up(server: Server) -> dict[str, str]:
     ids |= _disk(server, ids["running"])
     _data(server, "POST", f"/sandbox/{ids['paused']}/pause")
     server.request("DELETE", f"/sandbox/{ids['dead']}").raise_for_status()
+    _fail(server, ids["failed"])
     return ids
 
 
@@ -57,6 +65,19 @@ def _data(server: Server, method: str, path: str, **options: Any) -> Any:
     answer = server.request(method, path, **options)
     assert answer.is_success, answer.text
     return answer.json()["data"]
+
+
+def _fail(server: Server, sandbox: str) -> None:
+    """Take the box away behind the server's back, and wait until it sees that."""
+    subprocess.run(
+        ["docker", "rm", "--force", f"sandbank-{sandbox}"], check=True, capture_output=True
+    )
+    deadline = time.monotonic() + FAIL_SECONDS
+    while time.monotonic() < deadline:
+        if _data(server, "GET", f"/sandbox/{sandbox}")["sandbox_status"] == "error":
+            return
+        time.sleep(0.1)
+    raise AssertionError("the server does not see that a box is gone")
 
 
 def _terminals(server: Server, ids: dict[str, str]) -> dict[str, str]:
@@ -69,7 +90,11 @@ def _terminals(server: Server, ids: dict[str, str]) -> dict[str, str]:
 
 
 def _disk(server: Server, sandbox: str) -> dict[str, str]:
-    disk = _data(server, "POST", "/disk")["id"]
+    """Make a disk with a name and files, and one with neither."""
+    _data(server, "POST", "/disk")
+    with Browser(server) as browser:
+        answer = browser.post("/disks/new/", name="reports", description="Figures of all quarters")
+    disk = answer.json()["url"].split("/")[2]
     for name, content in FILES.items():
         upload = {"file": (name, content)}
         form = {"file_path": "/"}
