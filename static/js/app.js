@@ -1,6 +1,7 @@
 // The start of every page's scripts. Each part is a module of its own and minds its own elements.
 import "./theme.js";
 import "./menus.js";
+import "./tabs.js";
 import "./toasts.js";
 import "./forms.js";
 import "./times.js";

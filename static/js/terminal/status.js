@@ -87,6 +87,8 @@ export class Status {
     for (const offer of this.banner("end").querySelectorAll("[data-offer]")) {
       offer.hidden = offer.dataset.offer !== (reason === "stopped" ? "sandbox" : "shell");
     }
+    const keys = document.querySelector(".term-keys");
+    if (keys) keys.hidden = true;
     this.#write("state", "Ended");
     document.body.dispatchEvent(new CustomEvent("resync"));
   }
