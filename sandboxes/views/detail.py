@@ -17,7 +17,7 @@ from sandboxes.models import Sandbox
 from sandboxes.options import NEVER
 from sandboxes.views.commands import Run
 from sandboxes.views.shared import context_for, find_sandbox, url_of
-from sandboxes.views.usage import RANGES, range_of
+from sandboxes.views.usage import RANGES, nothing_measured, range_of
 
 TABS = ("overview", "terminal", "files", "commands", "settings")
 RECENT = 5
@@ -33,7 +33,9 @@ async def detail(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
         recent=await database.read(_recent, sandbox),
         variables=sorted(sandbox.environment),
         ranges=RANGES,
-        range=range_of(request),
+        range=range_of(request, sandbox),
+        is_measured=await database.read(sandbox.usage_samples.exists),
+        nothing_measured=nothing_measured(sandbox),
     )
     part = "recent" if request.GET.get("part") == "recent" else "detail"
     return await render(request, f"sandboxes/{part}.html", context)

@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
 
-from project import database
+from project import database, words
 from project.errors import Refused
 from project.pages import PageRequest, note, page, render, sentence
 from project.policy import Right
@@ -24,36 +24,56 @@ RANGES = (
     ("24h", "24 h", timedelta(hours=24)),
     ("all", "All", None),
 )
-DEFAULT_RANGE = "15m"
+DEFAULT_RANGE, WHOLE_LIFE = "15m", "all"
 SPANS = {name: span for name, _, span in RANGES}
 # What is kept of a day, and more; see sampling.py.
 MOST_SAMPLES = 5000
 
 
-def range_of(request: PageRequest) -> str:
-    """Return the range that the address asks for."""
+def range_of(request: PageRequest, sandbox: Sandbox) -> str:
+    """Return the range that the address asks for; of a dead sandbox its whole life if for none."""
     wanted = request.GET.get("range", "")
-    return wanted if wanted in SPANS else DEFAULT_RANGE
+    if wanted in SPANS:
+        return wanted
+    return DEFAULT_RANGE if sandbox.is_alive else WHOLE_LIFE
+
+
+def nothing_measured(sandbox: Sandbox) -> str:
+    """Say why there is no usage to show."""
+    if sandbox.ended_at:
+        lived = (sandbox.ended_at - sandbox.created_at).total_seconds()
+        return f"No usage was measured: it lived {words.duration(lived)}."
+    if sandbox.status == Status.PAUSED:
+        return "Paused before the first sample."
+    return "The first sample comes in a few seconds."
 
 
 @page()
 async def usage(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     """Return the samples of a range, oldest first, one list for each quantity."""
     sandbox = await find_sandbox(request, sandbox_id)
-    samples = await database.read(_samples, sandbox, SPANS[range_of(request)])
+    samples = await database.read(_samples, sandbox, SPANS[range_of(request, sandbox)])
     return JsonResponse(samples)
 
 
 def _samples(sandbox: Sandbox, span: timedelta | None) -> dict[str, Any]:
     found = sandbox.usage_samples.order_by("-at")
+    since = until = None
     if span is not None:
         # Of a dead one the last that it used is shown.
         last = None if sandbox.is_alive else found.first()
-        found = found.filter(at__gte=(last.at if last else timezone.now()) - span)
+        until = last.at if last else timezone.now()
+        since = until - span
+        found = found.filter(at__gte=since)
     columns = ("at", "cpu_percent", "memory_bytes", "workspace_bytes", "processes")
     rows = list(found.values_list(*columns)[:MOST_SAMPLES])[::-1]
     at, cpu, memory, workspace, processes = zip(*rows, strict=True) if rows else ((),) * 5
+    if span is None and at:
+        since, until = at[0], at[-1]
     return {
+        # What the charts show from left to right, by the clock that wrote the samples.
+        "since": round(since.timestamp(), 1) if since else None,
+        "until": round(until.timestamp(), 1) if until else None,
         "at": [round(moment.timestamp(), 1) for moment in at],
         "cpu": [round(percent, 1) for percent in cpu],
         "memory": memory,

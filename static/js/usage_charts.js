@@ -11,10 +11,13 @@ const HEIGHT = 128;
 const GAP_SECONDS = 150;
 const MOST_ROWS = 200;
 const MIB = 2 ** 20;
-// A chart shows at least so much time, and tells seconds apart below the other.
+// A chart shows at least so much time, tells seconds apart below the next, and days above the last.
 const LEAST_SECONDS = 60;
-const BRIEF_SECONDS = 240;
-const EDGE = 26;
+const BRIEF_SECONDS = 300;
+const DAY_SECONDS = 86_400;
+// How wide a word below a chart is, and how far apart two are at least.
+const WORD = { minutes: 32, seconds: 50, days: 84 };
+const APART = 40;
 
 const section = document.getElementById("usage");
 const { usage: address, cpus, memory, workspace, pids } = section.dataset;
@@ -52,6 +55,9 @@ function colour(name, alpha = 1) {
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const exact = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
+const dated = new Intl.DateTimeFormat(undefined, {
+  day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+});
 const at = (seconds) => clock.format(new Date(seconds * 1000));
 const atExactly = (seconds) => exact.format(new Date(seconds * 1000));
 
@@ -68,10 +74,30 @@ function topOf({ most, grows, of }, values) {
   return Math.max(most, peak);
 }
 
-// The words below the chart; one that would be cut at its left edge is left out.
+// How moments are written below a chart of such a length: as briefly as tells them apart.
+function precisionOf(first, last) {
+  if (last - first < BRIEF_SECONDS) return "seconds";
+  return last - first > DAY_SECONDS ? "days" : "minutes";
+}
+
+const WRITE = { seconds: atExactly, minutes: at, days: (seconds) => dated.format(new Date(seconds * 1000)) };
+
+// The words below the chart; none that would be cut at its left edge, and none twice.
 function labels(plot, splits) {
-  const words = plot.scales.x.max - plot.scales.x.min < BRIEF_SECONDS ? atExactly : at;
-  return splits.map((moment) => (plot.valToPos(moment, "x") < EDGE ? "" : words(moment)));
+  const precision = precisionOf(plot.scales.x.min, plot.scales.x.max);
+  const told = new Set();
+  return splits.map((moment) => {
+    const word = WRITE[precision](moment);
+    if (told.has(word) || plot.valToPos(moment, "x") < WORD[precision] / 2) return "";
+    told.add(word);
+    return word;
+  });
+}
+
+// What was asked for, from left to right, also where nothing was measured.
+function range(_, first, last) {
+  const until = samples.until ?? last;
+  return [Math.min(samples.since ?? first, until - LEAST_SECONDS), until];
 }
 
 function options(kind, width) {
@@ -88,9 +114,9 @@ function options(kind, width) {
     legend: { show: false },
     padding: [8, 0, 0, 0],
     cursor: { sync: { key: "usage" }, drag: { x: false, y: false }, y: false, points: { size: 6 } },
-    scales: { x: { time: true, range: (_, first, last) => [Math.min(first, last - LEAST_SECONDS), last] }, y: { range: (plot) => [0, topOf(chart, plot.data[1])] } },
+    scales: { x: { time: true, range }, y: { range: (plot) => [0, topOf(chart, plot.data[1])] } },
     axes: [
-      { ...axis, size: 24, grid: { show: false }, space: 72, values: labels },
+      { ...axis, size: 24, grid: { show: false }, space: (_, __, first, last) => WORD[precisionOf(first, last)] + APART, values: labels },
       {
         ...axis,
         side: 1,
@@ -109,7 +135,7 @@ function options(kind, width) {
 }
 
 let plots = {};
-let samples = { at: [], cpu: [], memory: [], workspace: [], processes: [] };
+let samples = { since: null, until: null, at: [], cpu: [], memory: [], workspace: [], processes: [] };
 
 // The samples of one chart, with holes where nothing was measured.
 function dataOf(kind) {
@@ -126,7 +152,17 @@ function dataOf(kind) {
   return [times, values];
 }
 
+// Charts, or one message in place of four empty ones.
+function showWhether(measured) {
+  if (measured) section.removeAttribute("data-empty");
+  else if (!section.dataset.empty) {
+    section.dataset.empty = "range";
+    section.querySelector("[data-why]").textContent = "Nothing was measured in this time.";
+  }
+}
+
 function draw() {
+  showWhether(samples.at.length > 0);
   for (const kind of Object.keys(CHARTS)) {
     const canvas = section.querySelector(`[data-chart="${kind}"] .canvas`);
     if (plots[kind]) plots[kind].setData(dataOf(kind));
@@ -158,10 +194,7 @@ function describe() {
     const figure = section.querySelector(`[data-chart="${kind}"]`);
     const values = samples[kind];
     const summary = figure.querySelector("[data-summary]");
-    if (!values.length) {
-      summary.textContent = isAlive() ? "no samples yet" : "no samples";
-      continue;
-    }
+    if (!values.length) continue;
     const peak = values.reduce((best, value, index) => (value > values[best] ? index : best), 0);
     const limit = of ? ` of ${words(most)}` : "";
     summary.replaceChildren(

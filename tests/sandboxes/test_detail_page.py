@@ -195,7 +195,20 @@ def test_usage_is_told_by_range_oldest_first(project: Project, span: str, cpu: l
     told = visitor(project).get(f"/sandboxes/{sandbox.pk}/usage.json?range={span}").json()
     assert told["cpu"] == cpu
     assert told["at"] == sorted(told["at"])
-    assert {len(values) for values in told.values()} == {len(cpu)}
+    assert {len(values) for values in told.values() if isinstance(values, list)} == {len(cpu)}
+
+
+@pytest.mark.parametrize(("span", "seconds"), [("5m", 300), ("24h", 86_400), ("all", 2940)])
+def test_a_range_reaches_to_now_and_the_whole_life_to_the_last_sample(
+    project: Project, span: str, seconds: float
+) -> None:
+    sandbox = row(project)
+    for minutes in (1, 50):
+        sampled(sandbox, minutes, 1.0)
+    told = visitor(project).get(f"/sandboxes/{sandbox.pk}/usage.json?range={span}").json()
+    assert told["until"] - told["since"] == pytest.approx(seconds, abs=0.2)
+    last = told["at"][-1] if span == "all" else timezone.now().timestamp()
+    assert told["until"] == pytest.approx(last, abs=5)
 
 
 def test_the_last_usage_of_a_dead_one_stays(project: Project) -> None:
@@ -203,8 +216,31 @@ def test_the_last_usage_of_a_dead_one_stays(project: Project) -> None:
     sandbox = row(project, status=Status.KILLED, reason=Reason.KILLED, ended_at=ended_at)
     sampled(sandbox, 2, 42)
     client = visitor(project)
-    assert client.get(f"/sandboxes/{sandbox.pk}/usage.json?range=5m").json()["cpu"] == [42]
+    told = client.get(f"/sandboxes/{sandbox.pk}/usage.json?range=5m").json()
+    assert (told["cpu"], told["until"]) == ([42], told["at"][-1])
     assert "42 %" in client.get(f"/sandboxes/{sandbox.pk}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status.RUNNING, "The first sample comes in a few seconds."),
+        (Status.PAUSED, "Paused before the first sample."),
+        (Status.KILLED, "No usage was measured: it lived 1.80 s."),
+    ],
+)
+def test_a_page_without_usage_says_why(project: Project, status: Status, words: str) -> None:
+    sandbox = row(project, status=status)
+    if status == Status.KILLED:
+        sandbox.ended_at = sandbox.created_at + timedelta(seconds=1.8)
+        sandbox.save()
+    assert words in visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+
+
+def test_a_dead_one_shows_its_whole_life_at_first(project: Project) -> None:
+    sandbox = row(project, status=Status.KILLED, ended_at=timezone.now())
+    page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert 'href="?range=all" aria-current="true"' in page
 
 
 def test_values_of_the_environment_are_told_only_when_asked_for(project: Project) -> None:
