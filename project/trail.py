@@ -140,6 +140,11 @@ class Filter:
     def is_set(self) -> bool:
         return self != Filter()
 
+    @property
+    def count(self) -> int:
+        """Return how many of its parts are set."""
+        return sum(1 for _, value in self.pairs() if value)
+
     def query(self) -> str:
         """Return the query of an address that says the same."""
         query = QueryDict(mutable=True)

@@ -57,7 +57,8 @@ const wrapping = new Compartment();
 // CodeMirror's own style stands above the layers of ours, so the colours are given to it here.
 const theme = EditorView.theme({
   "&": { flex: "1", minHeight: "0", fontSize: "var(--fs-12)", color: "var(--text)", backgroundColor: "var(--canvas)" },
-  "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px" },
+  // The ring is that of the form around it, see .edit in files.css.
+  "&.cm-focused": { outline: "none" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "20px", fontVariantLigatures: "none" },
   ".cm-gutters": { color: "var(--faint)", backgroundColor: "var(--canvas)", border: "0" },
   ".cm-lineNumbers .cm-gutterElement": { minWidth: "44px", paddingInlineEnd: "12px" },

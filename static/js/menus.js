@@ -8,6 +8,14 @@ function itemsOf(menu) {
   return [...menu.querySelectorAll(ITEMS)].filter((item) => item.checkVisibility());
 }
 
+// The button that a menu stands below: one that is in a menu itself is gone by then.
+function buttonOf(menu) {
+  const buttons = [...document.querySelectorAll(`[popovertarget="${CSS.escape(menu.id)}"]`)];
+  const seen = buttons.find((button) => button.checkVisibility());
+  const outer = buttons.map((button) => button.closest(".menu[popover]")).find(Boolean);
+  return seen ?? (outer ? buttonOf(outer) : buttons[0]);
+}
+
 function place(menu, button) {
   const box = button.getBoundingClientRect();
   const left = Math.min(box.left, innerWidth - menu.offsetWidth - 8);
@@ -22,7 +30,7 @@ document.addEventListener(
   (event) => {
     const menu = event.target;
     if (!menu.matches?.(".menu[popover]")) return;
-    const button = document.querySelector(`[popovertarget="${CSS.escape(menu.id)}"]`);
+    const button = buttonOf(menu);
     button?.setAttribute("aria-expanded", String(event.newState === "open"));
     if (event.newState !== "open" || !button) return;
     place(menu, button);
