@@ -18,6 +18,8 @@ const DAY_SECONDS = 86_400;
 // How wide a word below a chart is, and how far apart two are at least.
 const WORD = { minutes: 32, seconds: 50, days: 84 };
 const APART = 40;
+// So many seconds there may be from one word to the next: uPlot's own steps go from one minute to five.
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 345_600, 604_800];
 
 const section = document.getElementById("usage");
 const { usage: address, cpus, memory, workspace, pids } = section.dataset;
@@ -116,7 +118,7 @@ function options(kind, width) {
     cursor: { sync: { key: "usage" }, drag: { x: false, y: false }, y: false, points: { size: 6 } },
     scales: { x: { time: true, range }, y: { range: (plot) => [0, topOf(chart, plot.data[1])] } },
     axes: [
-      { ...axis, size: 24, grid: { show: false }, space: (_, __, first, last) => WORD[precisionOf(first, last)] + APART, values: labels },
+      { ...axis, size: 24, grid: { show: false }, incrs: STEPS, space: (_, __, first, last) => WORD[precisionOf(first, last)] + APART, values: labels },
       {
         ...axis,
         side: 1,
