@@ -68,6 +68,20 @@ async def test_tablet_shows_one_crumb_beside_the_other(
     assert await page.locator(".sandbox-head h1").evaluate(CUT) <= 0
 
 
+@pytest.mark.parametrize("device", [TABLET, PHONE], ids=["tablet", "phone"])
+async def test_transfer_shows_whole_names(
+    open_page: OpenPage, names: dict[str, str], device: dict[str, Any]
+) -> None:
+    page = await open_page(**device)
+    await sign_in(page)
+    disk, sandbox = names["disk"], names["running"]
+    await page.goto(f"/transfer/?left=disk:{disk}:/&right=sandbox:{sandbox}:/workspace/")
+    links = page.locator(".side:visible .name a")
+    await expect(links.first).to_be_visible()
+    for link in await links.all():
+        assert await link.evaluate(CUT) <= 0, await link.inner_text()
+
+
 @pytest.mark.parametrize("device", [LAPTOP, TABLET], ids=["laptop", "tablet"])
 async def test_facts_of_a_sandbox_stay_in_their_cells(
     open_page: OpenPage, names: dict[str, str], device: dict[str, Any]
