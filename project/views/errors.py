@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
 
 from project import request_id
@@ -37,20 +38,31 @@ def our_fault(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403 for a form that is not ours, or is older than the session."""
-    return _answer(
-        request,
-        403,
+    """403 for a form that is not ours, or is older than the session.
+
+    A script of ours is given the token that holds now, and asks once more: who signs in again
+    makes those of open pages void. Another site's script cannot read the answer.
+    """
+    message = (
         "This form came from somewhere else, or from before you signed in. "
-        "Go back, load the page anew and try again.",
+        "Go back, load the page anew and try again."
     )
+    if wants_json(request):
+        return _json(403, message, tag="csrf", csrf_token=get_token(request))
+    return _answer(request, 403, message)
+
+
+def _json(status: int, message: str, **more: str) -> JsonResponse:
+    body = {"error": message, "tag": "refused", "request_id": request_id.current(), **more}
+    response = JsonResponse(body, status=status)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _answer(request: HttpRequest, status: int, message: str) -> HttpResponse:
     current = request_id.current()
     if wants_json(request):
-        body = {"error": message, "tag": "refused", "request_id": current}
-        return JsonResponse(body, status=status)
+        return _json(status, message)
     # Without the request, whose user and messages would be asked of a database that may be the
     # very thing that failed.
     context = {

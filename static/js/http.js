@@ -13,12 +13,15 @@ export class Refused extends Error {
   }
 }
 
+export function csrfToken() {
+  return document.querySelector('meta[name="csrf-token"]').content;
+}
+
 // What every request of a page carries: its token, and the project that the page shows, since
 // another tab may meanwhile show another one.
 export function ownHeaders() {
-  const token = document.querySelector('meta[name="csrf-token"]').content;
   const project = document.querySelector("[data-project]")?.dataset.project;
-  return { "X-CSRFToken": token, ...(project && { "X-Project": project }) };
+  return { "X-CSRFToken": csrfToken(), ...(project && { "X-Project": project }) };
 }
 
 // The parts of a page that look again speak of its project too.
@@ -26,10 +29,30 @@ document.addEventListener("htmx:config:request", ({ detail }) => {
   Object.assign(detail.ctx.request.headers, ownHeaders());
 });
 
+// Whoever signs in again in another tab makes the token of this page void; the refusal brings the
+// new one. Returns whether there was one, so that asking once more makes sense.
+export function takeToken(answer) {
+  if (answer.tag !== "csrf" || !answer.csrf_token) return false;
+  document.querySelector('meta[name="csrf-token"]').content = answer.csrf_token;
+  for (const input of document.querySelectorAll('[name="csrfmiddlewaretoken"]')) input.value = answer.csrf_token;
+  return true;
+}
+
 // Sends a request; `data` is a FormData, URLSearchParams, or an object that goes as JSON.
 // Returns the parsed answer. Throws Refused, also when no answer came (status 0).
-export async function send(url, { method = "POST", data, signal } = {}) {
-  const headers = { Accept: "application/json", ...ownHeaders() };
+export async function send(url, options = {}) {
+  try {
+    return await sendOnce(url, options);
+  } catch (error) {
+    if (!(error instanceof Refused) || !takeToken(error.body ?? {})) throw error;
+    const { data } = options;
+    if (data instanceof FormData && data.has("csrfmiddlewaretoken")) data.set("csrfmiddlewaretoken", csrfToken());
+    return sendOnce(url, options);
+  }
+}
+
+async function sendOnce(url, { method = "POST", data, signal, headers: more = {} }) {
+  const headers = { Accept: "application/json", ...ownHeaders(), ...more };
   let body = data;
   if (data && !(data instanceof FormData) && !(data instanceof URLSearchParams)) {
     headers["Content-Type"] = "application/json";

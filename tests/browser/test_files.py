@@ -290,6 +290,32 @@ async def test_two_people_edit_one_file(
     assert disk.text("/a.txt") == "over first one\ntwo\nthree\n"
 
 
+async def test_who_signs_in_again_elsewhere_saves_and_uploads_on(
+    page: Page, disk: DiskOnServer, watch: Watch
+) -> None:
+    watch.allow("403")
+    disk.put("/a.txt", b"one\n")
+    await sign_in(page)
+    files = await page.context.new_page()
+    await visit(files, disk)
+    await page.goto(f"{disk.url}a.txt?view=edit")
+    await expect(page.locator(".cm-content")).to_be_focused()
+    await page.keyboard.type("mine ")
+    other = await page.context.new_page()
+    await other.goto("/")
+    await other.evaluate("() => document.querySelector('#account form').submit()")
+    await expect(other.locator("[name=password]")).to_be_visible()
+    await sign_in(other)
+
+    await page.keyboard.press("Control+s")
+    await expect(toast(page, "Saved")).to_be_visible()
+    assert disk.text("/a.txt") == "mine one\n"
+    upload = {"name": "b.txt", "mimeType": "text/plain", "buffer": b"b"}
+    await files.locator("#pick-files").set_input_files(upload)
+    await expect(files.locator("#uploads h2")).to_have_text("1 file uploaded")
+    assert disk.text("/b.txt") == "b"
+
+
 async def test_windows_lines_stay_and_tab_leaves(page: Page, disk: DiskOnServer) -> None:
     disk.put("/a.bat", b"one\r\ntwo\r\n")
     await sign_in(page)

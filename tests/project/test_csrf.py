@@ -54,6 +54,20 @@ def test_a_script_is_told_what_to_do_about_its_token(project: Project, stranger:
     assert "load the page anew" in answer.json()["error"]
 
 
+def test_a_refused_script_is_given_the_token_that_holds_now(
+    project: Project, stranger: Project
+) -> None:
+    owner = make_person("owner", project, stranger)
+    owner.handler.enforce_csrf_checks = True
+    headers = {"Accept": "application/json", "X-CSRFToken": "x" * 64}
+    refused = owner.post("/settings/rename/", {"name": "renamed"}, headers=headers)
+    assert refused.status_code == 403
+    assert refused["Cache-Control"] == "no-store"
+    headers["X-CSRFToken"] = refused.json()["csrf_token"]
+    assert owner.post("/settings/rename/", {"name": "renamed"}, headers=headers).status_code == 200
+    assert "csrf_token" not in owner.post("/settings/rename/").content.decode()
+
+
 def test_the_token_cannot_be_read_by_scripts_of_a_page_from_the_cookie(client: Client) -> None:
     cookie = client.get("/login/").cookies["csrftoken"]
     assert cookie["httponly"]
