@@ -22,12 +22,13 @@ from django.utils.http import http_date
 from django.views.decorators.http import require_http_methods
 
 from disks import entries, paths, tus
+from disks.entries import Entry
 from disks.models import OnConflict, Upload
 from disks.places.base import Place
 from disks.tus import Checksum, Finished, OffsetMismatch, Wish
 from disks.views import inputs
 from project import database
-from project.errors import Conflict, Invalid, NoSpace, NotFound, Refused
+from project.errors import Conflict, Invalid, NoSpace, NotFound, Refused, Unprocessable
 from project.pages import PageRequest, enter, note, page
 from project.policy import Right
 from sandboxes import guests
@@ -39,6 +40,7 @@ PIECE = "application/offset+octet-stream"
 MAX_METADATA = 16 * 1024
 MAX_DIGITS = 15
 CHUNK = 256 * 1024
+NOT_A_DIRECTORY = "not_a_directory"
 
 type View[**P] = Callable[Concatenate[PageRequest, P], Awaitable[HttpResponseBase]]
 
@@ -198,18 +200,45 @@ def _target(told: dict[str, str]) -> str:
 
 async def _taken(place: Place, path: str, policy: OnConflict | None) -> HttpResponseBase | None:
     """Return the refusal of a name that is taken; no policy asks the person."""
+    old = await _present(place, path)
+    if old is None:
+        await _check_way(place, entries.parent_of(path))
+        return None
+    conflict = {"old": inputs.entry_json(old)}
+    if old.kind == "folder" and policy == OnConflict.REPLACE:
+        in_the_way = Conflict(f"there is a folder named {old.name} already", tag="is_a_directory")
+        return inputs.refusal_json(in_the_way, conflict=conflict)
+    if policy is not None:
+        return None
+    what = "a folder" if old.kind == "folder" else "a file"
+    return inputs.refusal_json(entries.taken(path, what), conflict=conflict)
+
+
+async def _present(place: Place, path: str) -> Entry | None:
+    """Return what is at a path; None: nothing, or a file is on the way to it."""
     try:
-        old = await place.stat(path)
+        return await place.stat(path)
     except NotFound as missing:
         if missing.tag.startswith("sandbox_"):
             raise
-        return None
-    if old.kind == "folder" and policy in (None, OnConflict.REPLACE):
-        raise Conflict(f"there is a folder named {old.name} already", tag="is_a_directory")
-    if policy is not None:
-        return None
-    conflict = {"old": inputs.entry_json(old)}
-    return inputs.refusal_json(entries.taken(path, "a file"), conflict=conflict)
+    except Unprocessable as refusal:
+        if refusal.tag != NOT_A_DIRECTORY:
+            raise
+    return None
+
+
+async def _check_way(place: Place, folder: str) -> None:
+    """Raise Conflict, before anything is sent, if a file stands where a folder is to be."""
+    while folder != "/":
+        entry = await _present(place, folder)
+        if entry is not None:
+            if not entry.is_folder:
+                words = (
+                    f"{entry.name} is a file there, so it cannot be a folder; rename one of them"
+                )
+                raise Conflict(words, tag=NOT_A_DIRECTORY)
+            return
+        folder = entries.parent_of(folder)
 
 
 async def _check_room(place: Place, path: str, size: int) -> None:

@@ -8,12 +8,19 @@ function facts({ size: bytes, modified, kind } = {}) {
   return [bytes === null || bytes === undefined ? "" : size(bytes), when].filter(Boolean).join(" · ");
 }
 
+// Can a conflict be settled like that?
+function canBe(choice, { old, new: fresh }) {
+  return choice !== "replace" || (old?.kind === "folder") === (fresh?.kind === "folder");
+}
+
 // Asks about one name. Returns {choice: "rename" | "replace" | "skip", forAll}, or null: stop it all.
 function askOne({ name, folder, old, new: fresh }, others) {
   const dialog = document.getElementById("conflict-dialog");
   dialog.querySelector("h2").textContent = `${name} is already in ${folder}`;
   dialog.querySelector("[data-old]").textContent = facts(old);
   dialog.querySelector("[data-new]").textContent = facts(fresh);
+  // A file does not go in the place of a folder, nor a folder in that of a file.
+  dialog.querySelector('[value="replace"]').hidden = !canBe("replace", { old, new: fresh });
   const label = document.getElementById("conflict-all-label");
   const box = document.getElementById("conflict-all");
   label.hidden = others === 0;
@@ -37,7 +44,7 @@ let lastAsked = Promise.resolve();
 export function ask(conflict, others = 0) {
   const answer = lastAsked.then(() => {
     const choice = conflict.decided?.();
-    return choice ? { choice } : askOne(conflict, others);
+    return choice && canBe(choice, conflict) ? { choice } : askOne(conflict, others);
   });
   lastAsked = answer.catch(() => null);
   return answer;
@@ -46,15 +53,12 @@ export function ask(conflict, others = 0) {
 // Asks about each of them. Returns a Map from path to choice, or null: stop it all.
 export async function askEach(conflicts) {
   const choices = new Map();
+  let forAll = "";
   for (const [at, conflict] of conflicts.entries()) {
-    const others = conflicts.length - at - 1;
-    const answer = await ask(conflict, others);
+    const answer = await ask({ ...conflict, decided: () => forAll }, conflicts.length - at - 1);
     if (!answer) return null;
     choices.set(conflict.path, answer.choice);
-    if (answer.forAll) {
-      for (const later of conflicts.slice(at + 1)) choices.set(later.path, answer.choice);
-      break;
-    }
+    if (answer.forAll) forAll = answer.choice;
   }
   return choices;
 }

@@ -5,6 +5,7 @@ import { duration } from "./times.js";
 import { here } from "./file_place.js";
 import { refresh } from "./file_refresh.js";
 import { plural, size } from "./sizes.js";
+import { complain } from "./toasts.js";
 import * as uploads from "./uploads.js";
 
 // More rows than these nobody reads; what runs and what failed comes first.
@@ -26,6 +27,13 @@ function wordFor(item) {
   return `${item.file.size ? Math.floor((100 * item.sent) / item.file.size) : 0} %`;
 }
 
+function label(row, what, words) {
+  const button = row.querySelector(`[data-upload="${what}"]`);
+  if (button.ariaLabel === words) return;
+  button.ariaLabel = words;
+  button.title = words;
+}
+
 function rowFor(item) {
   let row = rows.get(item.id);
   if (!row) {
@@ -36,27 +44,26 @@ function rowFor(item) {
     const buttons = { cancel: uploads.cancel, retry: uploads.retry };
     for (const [what, act] of Object.entries(buttons)) {
       const button = row.querySelector(`[data-upload="${what}"]`);
-      const words = `${what === "cancel" ? "Cancel" : "Retry"} ${item.file.name}`;
-      button.ariaLabel = words;
-      button.title = words;
       button.addEventListener("click", () => act(item));
     }
     rows.set(item.id, row);
   }
+  label(row, "cancel", `Cancel ${item.file.name}`);
+  label(row, "retry", `${item.state === "paused" ? "Resume" : "Retry"} ${item.file.name}`);
   row.dataset.state = item.state;
   const word = row.querySelector(".pct");
   const words = wordFor(item);
   if (word.textContent !== words) word.textContent = words;
   word.title = words;
   word.classList.toggle("err", item.state === "failed");
-  row.querySelector('[data-upload="retry"]').hidden = item.state !== "failed";
-  row.querySelector('[data-upload="cancel"]').hidden = !uploads.isActive(item) && item.state !== "paused";
+  row.querySelector('[data-upload="retry"]').hidden = !["failed", "paused"].includes(item.state);
+  row.querySelector('[data-upload="cancel"]').hidden = !uploads.isUnfinished(item);
   return row;
 }
 
 function headline({ active, files, done, skipped, failed, paused }) {
   const over = done + skipped + failed;
-  if (paused) return `Paused: ${over} of ${files}`;
+  if (paused && !active) return `Paused: ${over} of ${files}`;
   if (active) return `Uploading ${Math.min(over + 1, files)} of ${files}`;
   const words = [`${plural(done, "file")} uploaded`];
   if (skipped) words.push(`${skipped} skipped`);
@@ -76,15 +83,16 @@ function draw() {
     rows.clear();
     return;
   }
-  const busy = all.active > 0 || all.paused;
+  const stands = all.paused > 0 && !all.active;
+  const busy = all.active > 0 || stands;
   const percent = all.bytes ? Math.floor((100 * all.sent) / all.bytes) : 100;
   write(card.querySelector("h2"), headline(all));
   write(card.querySelector("[data-sum]"), `${percent} % · ${size(all.sent)} of ${size(all.bytes)}`);
   const left = all.speed ? ` · ${duration((all.bytes - all.sent) / all.speed)} left` : "";
-  write(card.querySelector("[data-speed]"), busy && !all.paused && all.speed ? `${size(all.speed)}/s${left}` : "");
+  write(card.querySelector("[data-speed]"), all.active && all.speed ? `${size(all.speed)}/s${left}` : "");
   card.querySelector("progress").value = percent;
   card.querySelector('[data-upload="pause"]').hidden = !busy;
-  write(card.querySelector('[data-upload="pause"]'), all.paused ? "Resume all" : "Pause all");
+  write(card.querySelector('[data-upload="pause"]'), stands ? "Resume all" : "Pause all");
   card.querySelector('[data-upload="close"]').hidden = busy;
   const shown = [...uploads.items]
     .sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || a.id - b.id)
@@ -113,7 +121,8 @@ function refreshSoon() {
 function onClick(event) {
   const what = event.target.closest("[data-upload]")?.dataset.upload;
   if (what === "pause") {
-    if (uploads.totals().paused) uploads.resumeAll();
+    const { paused, active } = uploads.totals();
+    if (paused && !active) uploads.resumeAll();
     else uploads.pauseAll();
   } else if (what === "fold") {
     const folded = card.toggleAttribute("data-folded");
@@ -128,11 +137,18 @@ const question = document.getElementById("unfinished");
 function showUnfinished(found) {
   question.hidden = !found.length;
   if (!found.length) return;
-  write(question.querySelector("h2"), `Resume ${plural(found.length, "upload")}?`);
+  const ours = found.filter((each) => each.begun).length;
+  write(
+    question.querySelector("h2"),
+    ours ? `Resume ${plural(found.length, "upload")}?` : `${plural(found.length, "upload")} not finished`,
+  );
+  const again = "Choose the same files again, and they go on where they stopped.";
+  const elsewhere = "Those begun in another browser go on there, or are uploaded anew.";
   write(
     question.querySelector(".ask-again"),
-    "They were not finished. Choose the same files again, and they go on where they stopped.",
+    ["They were not finished.", ours && again, ours < found.length && elsewhere].filter(Boolean).join(" "),
   );
+  question.querySelector('[data-upload="resume"]').hidden = !ours;
   const list = question.querySelector("ul");
   list.replaceChildren(
     ...found.slice(0, 10).map((each) => {
@@ -150,27 +166,44 @@ function showUnfinished(found) {
   );
 }
 
+// Is it the file that was begun? One that was written since would make a mixture of both.
+function isSame(each, file) {
+  return each.begun?.metadata?.modified === String(file.lastModified);
+}
+
 function resumeWith(found, files) {
   const rest = [...found];
+  let other = "";
   for (const file of files) {
-    const at = rest.findIndex((each) => each.filename === file.name && each.size === file.size);
-    if (at < 0) continue;
-    const [match] = rest.splice(at, 1);
-    uploads.add([{ file, relative: file.name, url: match.url }], {
+    const named = rest.filter((each) => each.filename === file.name && each.size === file.size);
+    const match = named.find((each) => isSame(each, file));
+    if (!match) {
+      if (named.some((each) => each.begun)) other = file.name;
+      continue;
+    }
+    rest.splice(rest.indexOf(match), 1);
+    uploads.add([{ file, relative: file.name, previous: match.begun }], {
       place: match.place,
       placeId: match.place_id,
       folder: match.folder,
     });
   }
-  const matched = found.length - rest.length;
-  const words = matched
-    ? `${plural(rest.length, "file")} still missing.`
-    : "None of these files is one of those. Name and size must be the same.";
-  if (rest.length) {
-    showUnfinished(rest);
-    write(question.querySelector(".ask-again"), words);
-  } else question.hidden = true;
+  showUnfinished(rest);
+  if (rest.length) write(question.querySelector(".ask-again"), wordsAfter(rest, found.length > rest.length, other));
   return rest;
+}
+
+function wordsAfter(rest, some, other) {
+  if (other) return `${other} was changed since. Discard what came of it, and upload it anew.`;
+  if (some) return `${plural(rest.length, "file")} still missing.`;
+  return "None of these files is one of those. Name and size must be the same.";
+}
+
+async function discard(found) {
+  const left = await uploads.discard(found);
+  showUnfinished(left);
+  if (left.length) complain(`${plural(left.length, "upload")} could not be discarded: ${left[0].reason.message}`);
+  return left;
 }
 
 async function offerUnfinished() {
@@ -179,10 +212,8 @@ async function offerUnfinished() {
   question.addEventListener("click", async (event) => {
     const what = event.target.closest("[data-upload]")?.dataset.upload;
     if (what === "later") question.hidden = true;
-    else if (what === "discard") {
-      await Promise.allSettled(found.map((each) => uploads.discard(each.url)));
-      question.hidden = true;
-    } else if (what === "resume") pickFor((files) => (found = resumeWith(found, files)));
+    else if (what === "discard") found = await discard(found);
+    else if (what === "resume") pickFor((files) => (found = resumeWith(found, files)));
   });
 }
 

@@ -1,19 +1,23 @@
 // Uploads: three at a time, resumed after a lost connection and after a reload.
 //
-// An item: {id, file, folder, relative, place, placeId, state, sent, words, path}.
+// An item: {id, file, folder, relative, place, placeId, state, sent, words, path, upload, previous}.
 // States: waiting, sending, lost (tries again by itself), paused, asking, done, skipped, failed, cancelled.
 
-import { Upload } from "../vendor/tus-js-client/4.3.1/tus-js-client.js";
+import { defaultOptions, Upload } from "../vendor/tus-js-client/4.3.1/tus-js-client.js";
 import { ask } from "./conflicts.js";
-import { get, ownHeaders, send } from "./http.js";
+import { get, ownHeaders, send, takeToken } from "./http.js";
 
 const ENDPOINT = "/uploads/";
 const CHUNK_BYTES = 8 * 1024 * 1024;
 const AT_ONCE = 3;
 const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 30_000, 60_000, 60_000, 60_000];
 const SPEED_SPAN_MS = 5_000;
+const TUS_VERSION = "1.0.0";
+// How long another tab may take to tell what it is sending.
+const TABS_MS = 300;
 
 const WORDS = {
+  401: "You are signed out. Sign in in another tab, then try again",
   403: "You may not upload here",
   404: "The place is gone",
   410: "The upload expired",
@@ -24,7 +28,6 @@ const WORDS = {
 export const items = [];
 
 let nextId = 1;
-let isPaused = false;
 // What was chosen for all the names that are taken, of one drop or pick.
 let batches = 0;
 const choices = new Map();
@@ -39,6 +42,10 @@ export function isActive(item) {
   return ["waiting", "sending", "lost", "asking"].includes(item.state);
 }
 
+export function isUnfinished(item) {
+  return isActive(item) || item.state === "paused";
+}
+
 export function totals() {
   const counted = items.filter((item) => item.state !== "cancelled");
   const bytes = counted.reduce((sum, item) => sum + item.file.size, 0);
@@ -51,7 +58,7 @@ export function totals() {
     skipped: counted.filter((item) => item.state === "skipped").length,
     failed: counted.filter((item) => item.state === "failed").length,
     active: counted.filter(isActive).length,
-    paused: isPaused,
+    paused: counted.filter((item) => item.state === "paused").length,
     speed: speedNow(sent),
   };
 }
@@ -71,6 +78,8 @@ function metadataOf(item) {
     folder: item.folder,
     filename: item.file.name,
     relativePath: item.relative,
+    // Remembered by this browser with the address: a file that changed since is another one.
+    modified: String(item.file.lastModified),
   };
   const choice = item.choice ?? choices.get(item.batch);
   if (choice) metadata.on_conflict = choice;
@@ -104,8 +113,16 @@ function mayPass(status) {
   return status === 0 || status === 423 || status === 429 || (status >= 500 && status !== 507);
 }
 
+// The upload stands elsewhere than we thought: its offset is asked for, and it goes on there.
 function isWrongOffset(status, body) {
-  return status === 409 && body.tag !== "exists";
+  return status === 409 && body.tag === "wrong_offset";
+}
+
+// Somebody signed in again: once more with the token that holds now, but only once.
+function hasNewToken(item, body) {
+  if (item.renewed || !takeToken(body)) return false;
+  item.renewed = true;
+  return true;
 }
 
 function settle(item, state, words = "") {
@@ -120,27 +137,25 @@ async function askFor(item, body) {
   item.state = "asking";
   item.words = "Name taken";
   changed();
-  // The answer for all may have come while this one waited.
-  const early = choices.get(item.batch);
   const others = items.filter((each) => each.batch === item.batch && each !== item && isActive(each)).length;
-  const answer = early
-    ? { choice: early }
-    : await ask(
-        {
-          name: item.file.name,
-          folder: item.folder,
-          old: body.conflict?.old ?? {},
-          new: { size: item.file.size, modified: item.file.lastModified },
-          decided: () => choices.get(item.batch),
-        },
-        others ? Infinity : 0,
-      );
+  const answer = await ask(
+    {
+      name: item.file.name,
+      folder: item.folder + item.relative.replace(/[^/]*$/, ""),
+      old: body.conflict.old,
+      new: { kind: "file", size: item.file.size, modified: item.file.lastModified },
+      // The answer for all may come while this one waits.
+      decided: () => choices.get(item.batch),
+    },
+    others ? Infinity : 0,
+  );
   if (answer?.forAll) choices.set(item.batch, answer.choice);
   if (!answer || answer.choice === "skip") {
     settle(item, "skipped", "Skipped");
     return;
   }
   item.choice = answer.choice;
+  item.upload = null;
   item.state = "waiting";
   item.words = "";
   startMore();
@@ -149,17 +164,19 @@ async function askFor(item, body) {
 function optionsFor(item) {
   return {
     endpoint: ENDPOINT,
-    uploadUrl: item.url ?? null,
     chunkSize: CHUNK_BYTES,
     retryDelays: RETRY_MS,
     storeFingerprintForResuming: true,
     removeFingerprintOnSuccess: true,
-    headers: { ...ownHeaders(), Accept: "application/json" },
+    headers: { Accept: "application/json" },
     metadata: metadataOf(item),
     fingerprint: () => fingerprintOf(item),
+    onBeforeRequest(request) {
+      for (const [name, value] of Object.entries(ownHeaders())) request.setHeader(name, value);
+    },
     onShouldRetry(error) {
       const { status, body } = answerOf(error);
-      const again = mayPass(status) || isWrongOffset(status, body);
+      const again = mayPass(status) || isWrongOffset(status, body) || hasNewToken(item, body);
       if (again && item.state === "sending") {
         item.state = "lost";
         item.words = status ? "Trying again" : "Connection lost, trying again";
@@ -176,6 +193,7 @@ function optionsFor(item) {
       changed();
     },
     onAfterResponse(request, response) {
+      if (response.getStatus() < 400 && request.getMethod() !== "HEAD") item.renewed = false;
       const path = response.getHeader("Upload-Path");
       if (path) item.path = decodeURIComponent(path);
       if (response.getHeader("Upload-Outcome") === "skipped") item.wasSkipped = true;
@@ -186,27 +204,69 @@ function optionsFor(item) {
     },
     onError(error) {
       const { status, body } = answerOf(error);
-      if (status === 409 && body.tag === "exists") askFor(item, body);
+      if (status === 409 && body.conflict) askFor(item, body);
       else settle(item, "failed", wordsFor(status, body));
     },
   };
 }
 
+function pathOf(url) {
+  return new URL(url, location.href).pathname;
+}
+
+// --- other tabs of this browser ---------------------------------------------------------------
+
+const tabs = new BroadcastChannel("uploads");
+
+// The addresses of what this page sends or will go on with.
+function heldHere() {
+  return items.filter((item) => isUnfinished(item) && item.upload?.url).map((item) => pathOf(item.upload.url));
+}
+
+tabs.addEventListener("message", ({ data }) => {
+  if (data.question) tabs.postMessage({ answers: data.question, urls: heldHere() });
+});
+
+// What some page of this browser holds: nobody else may go on with it, or give it up.
+async function held() {
+  const found = new Set(heldHere());
+  const question = `${performance.timeOrigin}-${Math.random()}`;
+  const listen = ({ data }) => {
+    if (data.answers === question) for (const url of data.urls) found.add(url);
+  };
+  tabs.addEventListener("message", listen);
+  tabs.postMessage({ question });
+  await new Promise((resolve) => setTimeout(resolve, TABS_MS));
+  tabs.removeEventListener("message", listen);
+  return found;
+}
+
+// --- the queue ----------------------------------------------------------------------------------
+
+// Makes the upload of an item; it goes on with what came of the same file before.
+async function prepare(item) {
+  const upload = new Upload(item.file, optionsFor(item));
+  const earlier = item.previous ? [item.previous] : await upload.findPreviousUploads();
+  if (!earlier.length) return upload;
+  const taken = await held();
+  const left = earlier.find((each) => !taken.has(pathOf(each.uploadUrl)));
+  if (left) upload.resumeFromPreviousUpload(left);
+  return upload;
+}
+
 async function start(item) {
   item.state = "sending";
   item.words = "";
+  const turn = (item.turn = (item.turn ?? 0) + 1);
   changed();
-  item.upload = new Upload(item.file, optionsFor(item));
-  if (!item.url) {
-    const earlier = await item.upload.findPreviousUploads();
-    if (earlier.length && !item.choice) item.upload.resumeFromPreviousUpload(earlier[0]);
-  }
-  // It may have been cancelled or paused meanwhile.
-  if (item.state === "sending") item.upload.start();
+  const upload = item.upload ?? (await prepare(item));
+  // It may have been cancelled, paused or started again meanwhile.
+  if (item.state !== "sending" || item.turn !== turn) return;
+  item.upload = upload;
+  upload.start();
 }
 
 function startMore() {
-  if (isPaused) return;
   let free = AT_ONCE - items.filter((item) => ["sending", "lost"].includes(item.state)).length;
   for (const item of items) {
     if (free <= 0) return;
@@ -219,8 +279,8 @@ function startMore() {
 // Adds files to a place: [{file, relative}], `relative` with the folders that it came with.
 export function add(files, { place, placeId, folder }) {
   batches += 1;
-  if (!items.some(isActive)) items.length = 0;
-  for (const { file, relative, url } of files) {
+  if (!items.some(isUnfinished)) items.length = 0;
+  for (const { file, relative, previous } of files) {
     items.push({
       id: nextId,
       file,
@@ -228,7 +288,7 @@ export function add(files, { place, placeId, folder }) {
       folder,
       place,
       placeId,
-      url,
+      previous,
       batch: batches,
       state: "waiting",
       sent: 0,
@@ -236,7 +296,6 @@ export function add(files, { place, placeId, folder }) {
     });
     nextId += 1;
   }
-  isPaused = false;
   samples = [];
   changed();
   startMore();
@@ -252,7 +311,9 @@ export function cancel(item) {
   startMore();
 }
 
+// Tries a failed one again, or goes on with a paused one.
 export function retry(item) {
+  if (item.state === "failed") item.upload = null;
   item.state = "waiting";
   item.words = "";
   changed();
@@ -260,9 +321,8 @@ export function retry(item) {
 }
 
 export function pauseAll() {
-  isPaused = true;
   for (const item of items) {
-    if (!["sending", "lost"].includes(item.state)) continue;
+    if (!["waiting", "sending", "lost"].includes(item.state)) continue;
     item.state = "paused";
     item.words = "Paused";
     item.upload?.abort();
@@ -271,12 +331,10 @@ export function pauseAll() {
 }
 
 export function resumeAll() {
-  isPaused = false;
   for (const item of items) {
     if (item.state !== "paused") continue;
     item.state = "waiting";
     item.words = "";
-    item.url = item.upload?.url ?? item.url;
   }
   changed();
   startMore();
@@ -287,26 +345,47 @@ export function forget() {
   changed();
 }
 
-// What an earlier page has not finished, of this place.
+// What an earlier page has not finished, of this place. `begun`: what this browser remembers of it;
+// one that was begun elsewhere cannot be told from another file of its name and size.
 export async function unfinished(place, placeId) {
-  const { uploads } = await get(ENDPOINT);
-  return uploads.filter((each) => each.place === place && each.place_id === placeId);
+  const [{ uploads }, taken, known] = await Promise.all([
+    get(ENDPOINT),
+    held(),
+    defaultOptions.urlStorage.findAllUploads(),
+  ]);
+  const begun = new Map(known.filter((each) => each.uploadUrl).map((each) => [pathOf(each.uploadUrl), each]));
+  return uploads
+    .filter((each) => each.place === place && each.place_id === placeId && !taken.has(each.url))
+    .map((each) => ({ ...each, begun: begun.get(each.url) ?? null }));
 }
 
-export function discard(url) {
-  return send(url, { method: "DELETE" });
+// Gives unfinished uploads up. Returns those that are still there, each with the `reason`.
+export async function discard(those) {
+  const taken = await held();
+  const ends = await Promise.all(
+    those.filter(({ url }) => !taken.has(url)).map(async (each) => {
+      try {
+        await send(each.url, { method: "DELETE", headers: { "Tus-Resumable": TUS_VERSION } });
+      } catch (reason) {
+        // What has expired is gone as well.
+        if (reason.status !== 404) return { ...each, reason };
+      }
+      if (each.begun) await defaultOptions.urlStorage.removeUpload(each.begun.urlStorageKey);
+      return null;
+    }),
+  );
+  return ends.filter(Boolean);
 }
 
 addEventListener("online", () => {
   for (const item of items) {
     if (item.state !== "lost") continue;
     item.upload?.abort();
-    item.url = item.upload?.url ?? item.url;
     item.state = "waiting";
   }
   startMore();
 });
 
 addEventListener("beforeunload", (event) => {
-  if (items.some((item) => isActive(item) || item.state === "paused")) event.preventDefault();
+  if (items.some(isUnfinished)) event.preventDefault();
 });

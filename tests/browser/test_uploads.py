@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import OpenPage
 from tests.browser.people import add_viewer
 from tests.browser.steps import assert_accessible, sign_in
-from tests.browser.test_files import DiskOnServer, row, visit
+from tests.browser.test_files import DiskOnServer, row, toast, visit
 from tests.browser.watch import Watch
 from tests.browser.wire import wire_to
 from tests.sandboxes.conftest import Box, make_box
@@ -222,6 +223,87 @@ async def test_pause_cancel_and_go_on(page: Page, disk: DiskOnServer, tmp_path: 
     await page.reload()
     await expect(row(page, "a.bin")).to_be_visible()
     await expect(page.locator("#unfinished")).to_be_hidden()
+
+
+async def test_what_is_left_behind_is_offered_to_nobody_else(
+    page: Page, disk: DiskOnServer, watch: Watch, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.bin"
+    with path.open("wb") as file:
+        file.truncate(100 * MIB)
+    await sign_in(page)
+    await visit(page, disk)
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await choose(page, path)
+    card = page.locator("#uploads")
+    await expect(card.locator("[data-sum]")).to_have_text(re.compile(r"^[1-9]\d? %"))
+    await card.get_by_role("button", name="Pause all").click()
+    # What is paused stays when another file is added, and that one is sent.
+    await choose(page, small("note.txt", "hello"))
+    await expect(card.locator('li[data-state="done"]')).to_have_count(1)
+    await expect(card.locator('li[data-state="paused"]')).to_have_count(1)
+    await expect(card.locator("h2")).to_have_text("Paused: 1 of 2")
+
+    # The first page holds it: no other is asked about it.
+    second = await page.context.new_page()
+    async with second.expect_response("**/uploads/"):
+        await visit(second, disk)
+    await second.wait_for_timeout(600)
+    await expect(second.locator("#unfinished")).to_be_hidden()
+
+    await page.close()
+    await second.reload()
+    question = second.locator("#unfinished")
+    await expect(question.locator("h2")).to_have_text("Resume 1 upload?")
+    # A file of that name and size that was written since is another one.
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    async with second.expect_file_chooser() as choosing:
+        await question.get_by_role("button", name="Choose the files again").click()
+    await (await choosing.value).set_files(path)
+    await expect(question).to_contain_text("ledger.bin was changed since")
+    await expect(second.locator("#uploads")).to_be_hidden()
+
+    await second.route("**/uploads/*-*", lambda route: route.abort())
+    watch.allow("ERR_FAILED")
+    await question.get_by_role("button", name="Discard").click()
+    await expect(toast(second, "1 upload could not be discarded")).to_be_visible()
+    await second.unroute_all()
+    await question.get_by_role("button", name="Discard").click()
+    await expect(question).to_be_hidden()
+    async with second.expect_response("**/uploads/") as listed:
+        await second.reload()
+    assert (await (await listed.value).json())["uploads"] == []
+
+
+async def test_what_cannot_be_is_said_at_once(
+    page: Page, disk: DiskOnServer, watch: Watch, tmp_path: Path
+) -> None:
+    watch.allow("409")
+    disk.put("/photos/a.txt")
+    disk.put("/notes")
+    await sign_in(page)
+    await visit(page, disk)
+    dialog = page.locator("#conflict-dialog")
+
+    await choose(page, small("photos", "a file"))
+    await expect(dialog.locator("[data-old]")).to_have_text("a folder")
+    await expect(dialog.get_by_role("button", name="Replace")).to_be_hidden()
+    await dialog.get_by_role("button", name="Skip").click()
+    await say_done(page, "0 files uploaded, 1 skipped")
+
+    for relative in ("notes/b.txt", "photos/deep/b.txt"):
+        path = tmp_path / relative
+        path.parent.mkdir(parents=True)
+        path.write_text("text")
+    await page.locator("#pick-folder").set_input_files(str(tmp_path / "notes"))
+    word = page.locator('#uploads li[data-state="failed"] .pct')
+    await expect(word).to_have_attribute("title", re.compile("notes is a file there"))
+
+    # The question names the folder that the file goes to.
+    disk.put("/photos/deep/b.txt")
+    await page.locator("#pick-folder").set_input_files(str(tmp_path / "photos"))
+    await expect(dialog.locator("h2")).to_have_text("b.txt is already in /photos/deep/")
+    await dialog.get_by_role("button", name="Skip").click()
 
 
 async def test_refusals_are_said_in_words(page: Page, disk: DiskOnServer, watch: Watch) -> None:

@@ -33,6 +33,7 @@ from project.models import Activity, Project
 from sandboxes import lifecycle
 from sandboxes.options import NewSandbox
 from tests.disks.test_files_endpoints import Browser, Files, person
+from tests.disks.test_places import pieces
 from tests.server import Server
 
 pytestmark = pytest.mark.slow
@@ -575,6 +576,34 @@ def test_an_upload_survives_the_death_of_its_server(tmp_path: Path) -> None:
 
 def patch(client: httpx.Client, url: str, offset: int, data: Any) -> httpx.Response:
     return client.patch(url, headers={**PIECE, "Upload-Offset": str(offset)}, content=data)
+
+
+async def test_a_folder_in_the_way_is_asked_about_and_never_replaced(
+    client: Tus,
+) -> None:
+    await client.place.mkdir(client.place.start.rstrip("/") + "/photos")
+    asked = await client.begin(1, filename="photos")
+    assert asked.status_code == 409
+    assert asked.json()["tag"] == "exists"
+    assert asked.json()["conflict"]["old"]["kind"] == "folder"
+    replaced = await client.begin(1, filename="photos", on_conflict="replace")
+    assert replaced.status_code == 409
+    assert replaced.json()["tag"] == "is_a_directory"
+    assert replaced.json()["conflict"]["old"]["kind"] == "folder"
+    assert (await client.begin(1, filename="photos", on_conflict="rename")).status_code == 201
+
+
+async def test_a_file_where_a_folder_should_be_is_told_before_anything_is_sent(
+    client: Tus,
+) -> None:
+    path = client.place.start.rstrip("/") + "/photos"
+    await client.place.write(path, pieces(b"x"), size=1)
+    for relative in ("photos/a.bin", "photos/deep/er/a.bin"):
+        refused = await client.begin(1, relativePath=relative)
+        assert refused.status_code == 409, refused.text
+        assert refused.json()["tag"] == "not_a_directory"
+        assert "photos is a file there" in refused.json()["error"]
+    assert (await client.begin(1, relativePath="other/deep/a.bin")).status_code == 201
 
 
 def uploaded(data_folder: Path) -> int:
