@@ -233,9 +233,7 @@ async def _check_way(place: Place, folder: str) -> None:
         entry = await _present(place, folder)
         if entry is not None:
             if not entry.is_folder:
-                words = (
-                    f"{entry.name} is a file there, so it cannot be a folder; rename one of them"
-                )
+                words = f"a file named {entry.name} is where a folder has to be"
                 raise Conflict(words, tag=NOT_A_DIRECTORY)
             return
         folder = entries.parent_of(folder)

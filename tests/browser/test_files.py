@@ -310,7 +310,7 @@ async def test_who_signs_in_again_elsewhere_saves_and_uploads_on(
     await page.keyboard.press("Control+s")
     await expect(toast(page, "Saved")).to_be_visible()
     assert disk.text("/a.txt") == "mine one\n"
-    upload = {"name": "b.txt", "mimeType": "text/plain", "buffer": b"b"}
+    upload: Any = {"name": "b.txt", "mimeType": "text/plain", "buffer": b"b"}
     await files.locator("#pick-files").set_input_files(upload)
     await expect(files.locator("#uploads h2")).to_have_text("1 file uploaded")
     assert disk.text("/b.txt") == "b"

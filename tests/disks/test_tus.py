@@ -602,7 +602,7 @@ async def test_a_file_where_a_folder_should_be_is_told_before_anything_is_sent(
         refused = await client.begin(1, relativePath=relative)
         assert refused.status_code == 409, refused.text
         assert refused.json()["tag"] == "not_a_directory"
-        assert "photos is a file there" in refused.json()["error"]
+        assert "a file named photos is" in refused.json()["error"]
     assert (await client.begin(1, relativePath="other/deep/a.bin")).status_code == 201
 
 
