@@ -21,8 +21,8 @@ from project.errors import Invalid, Refused
 from project.pages import PageRequest, enter
 from project.policy import Right
 
-# How many files one request may name.
-MOST_PATHS = 1_000
+# How many files one request may name: as many as a page shows.
+MOST_PATHS = 10_000
 MAX_TEXT = 4_096
 LISTS = frozenset({"paths", "names", "ids"})
 
@@ -92,7 +92,7 @@ def several_paths(data: Mapping[str, Any]) -> list[str]:
     if not isinstance(value, list) or not value:
         raise Invalid("paths: must be a list with a path at least")
     if len(value) > MOST_PATHS:
-        raise Invalid(f"paths: at most {MOST_PATHS} at once; choose their folder instead")
+        raise too_many("files and folders")
     return [path({"path": each}) for each in dict.fromkeys(map(_hashable, value))]
 
 
@@ -101,11 +101,26 @@ def ids(data: Mapping[str, Any]) -> list[uuid.UUID]:
     if not isinstance(value, list) or not value:
         raise Invalid("ids: must be a list with an id at least")
     if len(value) > MOST_PATHS:
-        raise Invalid(f"ids: at most {MOST_PATHS} at once")
+        raise too_many("files")
     try:
         return [uuid.UUID(str(each)) for each in value]
     except ValueError:
         raise Invalid("ids: must be ids of files in the trash") from None
+
+
+def too_many(what: str) -> Invalid:
+    return Invalid(
+        f"at most {MOST_PATHS:,} {what} at once; choose fewer, or the folder they are in"
+    )
+
+
+def names(value: object) -> list[str]:
+    """Return the names of what is chosen in a folder, each once. Raises Invalid."""
+    if not isinstance(value, list):
+        raise Invalid("names: must be a list of names")
+    if len(value) > MOST_PATHS:
+        raise too_many("files and folders")
+    return list(dict.fromkeys(text({"names": each}, "names") for each in value))
 
 
 def _hashable(value: Any) -> str:

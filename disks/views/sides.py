@@ -28,6 +28,8 @@ SHOWN = 500
 MOST_SHOWN = 10_000
 MOST_CHOICES = 200
 RECENT = 3
+# In the same words for what is somebody else's.
+GONE = "It was deleted, or is in a project you are not a member of."
 RECENT_LOOKED_AT = 50
 
 

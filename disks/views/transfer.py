@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,11 +17,11 @@ from disks.jobs import Wish
 from disks.models import OnConflict, Transfer
 from disks.models import Place as PlaceKind
 from disks.places.base import Place
-from disks.views import sides
+from disks.views import inputs, sides
 from disks.views.job_rows import JobRow, rows_of, summary_of
 from disks.views.sides import Side
 from project import database, events
-from project.errors import Invalid, NotFound
+from project.errors import NotFound
 from project.pages import PageRequest, done, enter, note, page, render, wants_json
 from project.policy import Right
 from project.words import plural
@@ -36,13 +37,14 @@ async def transfer(request: PageRequest) -> HttpResponse:
     part = request.GET.get("part", "")
     if part == "jobs":
         return await render(request, "disks/parts/jobs.html", {"jobs": _Jobs(request)})
-    left, right, found = await _pair(request)
+    pair = await _pair(request, part)
+    left, right, found = pair.left, pair.right, pair.found
     if part in ("left", "right"):
-        side = await _side(request, part, left if part == "left" else right)
+        side = await _side(request, part, pair)
         await request.session.aset(PAIR, [left, right])
         context = {"side": side, "left": left, "right": right, "found": found}
         return await render(request, "disks/parts/panel.html", context)
-    shown = [await _side(request, "left", left), await _side(request, "right", right)]
+    shown = [await _side(request, "left", pair), await _side(request, "right", pair)]
     await request.session.aset(PAIR, [side.spec for side in shown])
     context = {
         "sides": shown,
@@ -70,11 +72,30 @@ class _Jobs:
         return summary_of(self.project)
 
 
-async def _pair(request: PageRequest) -> tuple[str, str, list[sides.Choice]]:
-    """Return what the two sides are to show, and what they could."""
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What the two sides are to show, what they could, and what is not there any more."""
+
+    left: str
+    right: str
+    found: list[sides.Choice]
+    missing: frozenset[str]
+
+
+async def _pair(request: PageRequest, part: str) -> _Pair:
+    """Return what is wanted, or else what was looked at last.
+
+    Raises NotFound if nothing of what is wanted is there; one side that is gone says so itself.
+    """
     wanted = request.GET.get("left", ""), request.GET.get("right", "")
+    missing: dict[str, NotFound] = {}
     for spec in filter(None, wanted):
-        await _find(request, spec)
+        try:
+            await _find(request, spec)
+        except NotFound as refusal:
+            missing[spec] = refusal
+    if not part and missing and all(spec in missing for spec in filter(None, wanted)):
+        raise next(iter(missing.values()))
     found = await database.read(sides.choices, request.member.project)
     known = {(choice.kind, choice.id) for choice in found}
     saved = await request.session.aget(PAIR) or ["", ""]
@@ -83,7 +104,7 @@ async def _pair(request: PageRequest) -> tuple[str, str, list[sides.Choice]]:
     left, right = (
         wanted[number] or usual[number] or first[number] for number in range(len(wanted))
     )
-    return left, right, found
+    return _Pair(left, right, found, frozenset(missing))
 
 
 async def _find(request: PageRequest, spec: str, right: Right = Right.LOOK) -> tuple[Place, str]:
@@ -94,9 +115,12 @@ async def _find(request: PageRequest, spec: str, right: Right = Right.LOOK) -> t
     return place, path
 
 
-async def _side(request: PageRequest, key: str, spec: str) -> Side:
+async def _side(request: PageRequest, key: str, pair: _Pair) -> Side:
+    spec = pair.left if key == "left" else pair.right
     if not spec:
         return Side(key)
+    if spec in pair.missing:
+        return Side(key, trouble=sides.GONE)
     text = request.GET.get("count", "")
     count = int(text) if text.isdecimal() and len(text) < 6 else sides.SHOWN
     side = await sides.look(key, spec, min(max(count, sides.SHOWN), sides.MOST_SHOWN))
@@ -130,22 +154,19 @@ async def start(request: PageRequest) -> HttpResponseBase:
 
 
 async def _wish(request: PageRequest) -> tuple[Wish, OnConflict | None]:
-    form = request.POST
-    source, source_folder = await _find(request, form.get("source", ""), Right.WORK)
-    target, target_folder = await _find(request, form.get("target", ""), Right.WORK)
+    form = inputs.posted(request)
+    source, source_folder = await _find(request, inputs.text(form, "source"), Right.WORK)
+    target, target_folder = await _find(request, inputs.text(form, "target"), Right.WORK)
     if source.project_id != target.project_id:
         raise NotFound("both sides must be in the same project")
-    text = form.get("on_conflict", "")
-    if text and text not in OnConflict.values:
-        raise Invalid("on_conflict: must be replace, skip or rename")
-    policy = OnConflict(text) if text else None
+    policy = inputs.policy(form)
     wish = Wish(
         source,
         source_folder,
-        form.getlist("names"),
+        inputs.names(form.get("names", [])),
         target,
         target_folder,
-        moves=form.get("moves", "") == "1",
+        moves=form.get("moves") == "1",
         on_conflict=policy or OnConflict.REPLACE,
     )
     return wish, policy

@@ -4,6 +4,8 @@
 const TYPING_MS = 900;
 const FOLDERS_FIRST = { folder: 0 };
 
+// Where Shift began, and what was chosen besides then.
+let span = null;
 let typed = "";
 let typedAt = 0;
 
@@ -66,7 +68,8 @@ function showCount(section, picked) {
   const bytes = picked.reduce((sum, row) => sum + Number(row.dataset.size || 0), 0);
   const count = document.createElement("b");
   count.className = "strong";
-  count.textContent = `${picked.length} selected`;
+  const hidden = picked.length === rowsOf(section).length && section.querySelector(".after [data-count]");
+  count.textContent = hidden ? `${picked.length} selected, all that is shown` : `${picked.length} selected`;
   foot.replaceChildren(count, bytes ? ` ${inWords(bytes)}` : "");
 }
 
@@ -95,6 +98,13 @@ function range(section, from, to) {
   const rows = rowsOf(section);
   const [low, high] = [rows.indexOf(from), rows.indexOf(to)].sort((a, b) => a - b);
   return rows.slice(Math.max(0, low), high + 1);
+}
+
+// With Shift, the rows from where it began are chosen; going back takes them out again.
+function extend(section, from, to) {
+  if (span?.last !== from) span = { from, kept: chosen(section) };
+  span.last = to;
+  choose(section, [...span.kept, ...range(section, span.from, to)]);
 }
 
 export function moveTo(section, row) {
@@ -130,7 +140,8 @@ export function pressed(section, row, event) {
   }[event.key];
   if (to !== undefined) {
     const next = rows[Math.min(Math.max(to, 0), rows.length - 1)];
-    if (event.shiftKey) choose(section, range(section, row, next), { only: false });
+    if (event.shiftKey) extend(section, row, next);
+    else span = null;
     moveTo(section, next);
     return true;
   }

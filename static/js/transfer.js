@@ -49,7 +49,7 @@ async function fetchSide(key, wanted, count) {
   const response = await fetch(`${page.dataset.url}?${query}`, { headers });
   if (!response.ok) {
     const answer = await response.json().catch(() => ({}));
-    throw new Error(answer.error ?? "The server does not answer.");
+    throw Object.assign(new Error(answer.error ?? "The server does not answer."), { isRefusal: response.status < 500 });
   }
   const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
   return document.adoptNode(parsed.getElementById(key));
@@ -102,10 +102,18 @@ async function refresh(key) {
     const fresh = await fetchSide(key, specs(), Math.max(panel.rowsOf(old).length, 0));
     const now = side(key);
     if (now === old && fresh.dataset.stamp !== old.dataset.stamp) replace(key, fresh);
-  } catch {
+  } catch (error) {
     // The next look comes soon; live.js says that the server is away.
+    if (error.isRefusal) showTrouble(key, error);
   }
   shareTargets();
+}
+
+// Said once, until the side shows something again.
+function showTrouble(key, error) {
+  if (side(key).dataset.trouble === error.message) return;
+  side(key).dataset.trouble = error.message;
+  complain(error);
 }
 
 async function openBoth({ left, right }, options) {
@@ -212,7 +220,17 @@ function landing(event) {
   return event.target.closest('tr[data-kind="folder"]') ?? section;
 }
 
+function bringsFiles(event) {
+  return event.dataTransfer?.types.includes("Files");
+}
+
 function onDragOver(event) {
+  if (bringsFiles(event)) {
+    // Without this the browser opens the file in place of the page.
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "none";
+    return;
+  }
   const place = landing(event);
   showLanding(place);
   if (!place) return;
@@ -228,6 +246,7 @@ function showLanding(place) {
 }
 
 function onDrop(event) {
+  if (bringsFiles(event)) event.preventDefault();
   const place = landing(event);
   if (!place) return;
   event.preventDefault();

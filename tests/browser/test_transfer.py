@@ -93,6 +93,32 @@ async def test_shift_moves_what_is_dragged_into_a_folder(
     assert disk.names() == []
 
 
+async def test_a_side_that_is_gone_leaves_the_other_alive(
+    page: Page, server: Server, disk: DiskOnServer
+) -> None:
+    other = DiskOnServer(server)
+    for each in (disk, other):
+        for name in "abcd":
+            each.put(f"/{name}.txt")
+    disk.put("/folder/inside.txt")
+    await sign_in(page)
+    await page.goto(f"/transfer/?left=disk:{disk.id}:/&right=disk:{other.id}:/")
+    # With Shift, going back takes rows out again.
+    await row(page, "left", "a.txt").focus()
+    for key in ("ArrowDown",) * 3 + ("ArrowUp",) * 2:
+        await page.keyboard.press(f"Shift+{key}")
+    await expect(page.locator("#left [data-picked]")).to_contain_text("2 selected")
+
+    server.request("DELETE", f"/disk/{other.id}").raise_for_status()
+    await page.locator("#right [data-refresh]").click()
+    await expect(page.locator("#right")).to_contain_text("What was here is gone")
+    await row(page, "left", "folder").get_by_role("link").click()
+    await expect(row(page, "left", "inside.txt")).to_be_visible()
+    await page.goto(f"/transfer/?left=disk:{disk.id}:/&right=disk:{other.id}:/")
+    await expect(page.locator("#right")).to_contain_text("What was here is gone")
+    await expect(row(page, "left", "a.txt")).to_be_visible()
+
+
 async def test_the_keyboard_alone_copies(page: Page, disk: DiskOnServer, box: Box) -> None:
     for name in ("a.txt", "b.txt", "c.txt"):
         disk.put(f"/{name}")
