@@ -25,6 +25,21 @@ function valueOf(text) {
   return isJson(text) ? JSON.parse(text) : text;
 }
 
+// A script knows whole numbers up to 2^53. Larger ones would be changed without a word.
+function hasLargeNumber(value) {
+  if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value);
+  return value !== null && typeof value === "object" && Object.values(value).some(hasLargeNumber);
+}
+
+function checkNumbers(meta) {
+  for (const [key, value] of Object.entries(meta)) {
+    if (hasLargeNumber(value)) {
+      throw new Error(`The number of ${key} is too large to keep its digits here. Write it in quotes, as text.`);
+    }
+  }
+  return meta;
+}
+
 // Throws an Error that says what is wrong.
 function readRows(form) {
   const meta = {};
@@ -61,7 +76,7 @@ function editor(path, meta) {
   const asJson = form.querySelector('[data-meta="json"]');
   const add = form.querySelector('[data-meta="add"]');
   const write = (values) => rows.replaceChildren(...Object.entries(values).map(([k, v]) => rowFor(k, v)));
-  const read = () => (area.hidden ? readRows(form) : readJson(area.value));
+  const read = () => checkNumbers(area.hidden ? readRows(form) : readJson(area.value));
   const check = () => {
     try {
       read();
@@ -74,6 +89,7 @@ function editor(path, meta) {
   };
   write(meta);
   if (!here.mayWork) for (const part of form.elements) part.disabled = true;
+  check();
   form.addEventListener("input", check);
   add.addEventListener("click", () => {
     rows.append(rowFor("", ""));
