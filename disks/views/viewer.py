@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 from contextlib import aclosing
 from typing import Any
 
 from django.http import HttpResponse
 from django.urls import reverse
 
-from disks import viewing
+from disks import entries, viewing
 from disks.places.base import Entry, Place
 from disks.views.entries import crumbs_of, url_of
 from project.errors import NotFound, Unprocessable
@@ -36,10 +37,12 @@ async def show(
     """Show a file: `?view=raw` its source, `?view=edit` an editor, `?part=preview` only itself."""
     if entry.kind not in ("file", "link"):
         raise Unprocessable("this is no file, but a device, a pipe or a socket")
+    target = _target_of(place, entry)
     entry, head = await _read_start(place, entry.path)
     view = request.GET.get("view", "preview")
     shown = await viewing.in_thread(entry.name, head, entry.size or 0, source=view != "preview")
-    edits = view == "edit" and request.member.may_work and shown.may_be_edited
+    may_be_edited = shown.may_be_edited and not target
+    edits = view == "edit" and request.member.may_work and may_be_edited
     folder = entry.path.rpartition("/")[0]
     context |= {
         "entry": entry,
@@ -48,12 +51,23 @@ async def show(
         "raw_url": _raw_url(place, entry.path),
         "folder": f"{folder}/",
         "language": LANGUAGES.get(entry.name.lower().rpartition(".")[2], ""),
+        # A link is not written to; what it leads to is.
+        "target": target,
+        "target_url": f"{url_of(place, target)}?view=edit" if target else "",
+        "may_be_edited": may_be_edited,
         "refused_edit": view == "edit" and not edits,
     }
     if request.GET.get("part") == "preview":
         return await render(request, "disks/viewer.html#file", context)
     context |= await _around(place, entry)
     return await render(request, "disks/viewer.html", context)
+
+
+def _target_of(place: Place, entry: Entry) -> str:
+    """Return the path that a link leads to; empty for what is no link."""
+    if entry.kind != "link":
+        return ""
+    return posixpath.normpath(posixpath.join(entries.parent_of(entry.path), entry.target))
 
 
 def _raw_url(place: Place, path: str) -> str:
