@@ -18,7 +18,8 @@ app_name = "disks"
 class AnyPathConverter(PathConverter):
     """A path inside a place; that of its root is empty."""
 
-    regex = ".*"
+    # A name may hold anything, even a line break.
+    regex = "(?s:.*)"
 
 
 register_converter(AnyPathConverter, "anypath")
@@ -43,7 +44,7 @@ urlpatterns: list[URLPattern] = [
     path(
         "disks/<uuid:place_id>/file-actions/<slug:action>", files_api.act, DISK, name="file_action"
     ),
-    path("disks/<uuid:place_id>/file-raw/<path:path>", downloads.raw, DISK, name="file_raw"),
+    path("disks/<uuid:place_id>/file-raw/<anypath:path>", downloads.raw, DISK, name="file_raw"),
     path("disks/<uuid:place_id>/file-zip", downloads.zipped, DISK, name="file_zip"),
     path("disks/<uuid:place_id>/file-search", downloads.search, DISK, name="file_search"),
     path("disks/<uuid:disk_id>/trash/list", trash.listing, name="trash_list"),
@@ -58,7 +59,7 @@ urlpatterns: list[URLPattern] = [
         name="sandbox_file_action",
     ),
     path(
-        "sandboxes/<uuid:place_id>/file-raw/<path:path>",
+        "sandboxes/<uuid:place_id>/file-raw/<anypath:path>",
         downloads.raw,
         BOX,
         name="sandbox_file_raw",

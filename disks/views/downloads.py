@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict
 
-from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from django.views.decorators.clickjacking import xframe_options_sameorigin
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from disks import archive, entries, finding, media
 from disks.entries import Entry
@@ -104,15 +105,12 @@ def _opener(place: Place, entry: Entry) -> Opener:
     return open_file
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @page()
 async def zipped(request: PageRequest, kind: str, place_id: uuid.UUID) -> HttpResponseBase:
     """Answer with a folder, or with some of what is in it, as a zip."""
     place = await inputs.entered(request, kind, place_id)
-    folder = inputs.path({"path": request.GET.get("path", "/")})
-    names = list(dict.fromkeys(request.GET.getlist("name")))
-    if len(names) > inputs.MOST_PATHS:
-        raise Invalid(f"name: at most {inputs.MOST_PATHS} at once")
+    folder, names = _chosen(request)
     for name in names:
         inputs.file_name({"name": name})
     found = await archive.members(place, folder, names)
@@ -129,6 +127,21 @@ async def zipped(request: PageRequest, kind: str, place_id: uuid.UUID) -> HttpRe
     response["Content-Security-Policy"] = NOTHING
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _chosen(request: HttpRequest) -> tuple[str, list[str]]:
+    """Return a folder and the names in it that are wanted; none: the folder.
+
+    A form has the names in one field, as JSON: more than an address holds, or Django takes fields.
+    """
+    if request.method != "POST":
+        folder = inputs.path({"path": request.GET.get("path", "/")})
+        return folder, inputs.names(request.GET.getlist("name"))
+    try:
+        names = json.loads(request.POST.get("names", "[]"))
+    except (ValueError, RecursionError):
+        names = None
+    return inputs.path({"path": request.POST.get("path", "/")}), inputs.names(names)
 
 
 @require_safe

@@ -152,6 +152,7 @@ def _folder_context(place: Place, folder: str, wanted: Wanted, listing: Listing)
             ("size", "Size", "c-size end"),
             ("modified", "Modified", "c-mod"),
         ),
+        "most_shown": MOST_SHOWN,
         "clipped": listing.more and wanted.count < MOST_SHOWN,
     }
 

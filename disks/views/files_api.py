@@ -88,15 +88,21 @@ async def act(
     return await step(request, place, inputs.posted(request))
 
 
+def _new_path(data: Data) -> str:
+    """Return the path of what is to be made: a whole path, or a folder and a name in it."""
+    folder = inputs.path(data)
+    return entries.join(folder, inputs.file_name(data)) if "name" in data else folder
+
+
 async def _mkdir(request: PageRequest, place: Place, data: Data) -> HttpResponse:
-    path = inputs.path(data)
+    path = _new_path(data)
     exist_ok = data.get("exist_ok") in (True, "1", "true")
     entry = await place.mkdir(path, exist_ok=exist_ok)
     return await _made(request, place, data, "folder.create", entry, "is made")
 
 
 async def _create(request: PageRequest, place: Place, data: Data) -> HttpResponse:
-    path = inputs.path(data)
+    path = _new_path(data)
     content = _content(data)
     entry = await place.write(path, _pieces(content), size=len(content), expected_etag="")
     assert entry is not None

@@ -4,42 +4,38 @@ import { confirm } from "./confirm.js";
 import { askEach } from "./conflicts.js";
 import { copy } from "./copy.js";
 import { askFolder, askName } from "./file_dialogs.js";
-import { chosen, clearSelection, describe, focusId, focusName, neighbourOf } from "./file_list.js";
+import { chosen, clearSelection, currentOf, describe, focusId, focusName, neighbourOf } from "./file_list.js";
 import { act, folderOf, here, nameOf, rawOf } from "./file_place.js";
 import { refresh } from "./file_refresh.js";
+import { csrfToken } from "./http.js";
 import { complain, say } from "./toasts.js";
 
 const CLIPBOARD = "files";
+// Proxies take addresses of 8 KiB, or fewer.
+const LONGEST_ADDRESS = 4_000;
 
-export async function newFolder() {
-  let made = "";
-  await askName({
-    title: "New folder",
-    action: "Create",
-    submit: async (name) => {
-      await act("mkdir", { path: here.folder + name });
-      made = name;
-    },
-  });
-  if (!made) return;
-  await refresh();
-  focusName(made);
+function makes(title, action, more = {}) {
+  return async () => {
+    let made = "";
+    await askName({
+      title,
+      action: "Create",
+      submit: async (name) => {
+        made = (await act(action, { path: here.folder, name, ...more })).entry.name;
+      },
+    });
+    if (!made) return;
+    await refresh();
+    focusName(made);
+  };
 }
 
-export function newFile() {
-  return askName({
-    title: "New file",
-    action: "Create",
-    submit: async (name) => {
-      const { entry } = await act("create", { path: here.folder + name, content: "" });
-      await refresh();
-      focusName(entry.name);
-    },
-  });
-}
+export const newFolder = makes("New folder", "mkdir");
+export const newFile = makes("New file", "create", { content: "" });
 
+// Of several that are selected, it is the one with the keyboard that gets another name.
 export async function rename() {
-  const [item] = chosen();
+  const item = currentOf(chosen());
   if (!item) return;
   let renamed = "";
   await askName({
@@ -47,8 +43,8 @@ export async function rename() {
     action: "Rename",
     value: item.name,
     submit: async (name) => {
-      if (name !== item.name) await act("rename", { path: item.path, name });
-      renamed = name;
+      if (name === item.name) renamed = name;
+      else renamed = (await act("rename", { path: item.path, name })).entry.name;
     },
   });
   if (!renamed) return;
@@ -68,13 +64,18 @@ async function agreesToLose(items) {
   });
 }
 
+async function comeBack(name) {
+  await refresh();
+  if (document.activeElement === document.body) focusName(name);
+}
+
 export async function remove() {
   const items = chosen();
   if (!items.length || !(await agreesToLose(items))) return;
   const next = neighbourOf(new Set(items.map((item) => item.id)));
   try {
     const answer = await act("delete", { paths: items.map((item) => item.path) });
-    say(answer.message, { undo: answer.undo, afterUndo: refresh });
+    say(answer.message, { undo: answer.undo, afterUndo: () => comeBack(items[0].name) });
   } catch (error) {
     complain(error);
   }
@@ -150,14 +151,44 @@ export function copyPath() {
 export function download() {
   const items = chosen();
   if (!items.length) return;
-  const link = document.createElement("a");
   if (items.length === 1 && items[0].kind === "file") {
-    link.href = `${rawOf(items[0].path)}?download=1`;
-  } else {
-    const query = new URLSearchParams({ path: here.folder.replace(/(.)\/$/, "$1") });
-    for (const item of items) query.append("name", item.name);
-    link.href = `${here.base}/file-zip?${query}`;
+    follow(`${rawOf(items[0].path)}?download=1`);
+    return;
   }
+  const path = here.folder.replace(/(.)\/$/, "$1");
+  const query = new URLSearchParams({ path });
+  for (const item of items) query.append("name", item.name);
+  const address = `${here.base}/file-zip?${query}`;
+  if (address.length <= LONGEST_ADDRESS) follow(address);
+  else postForDownload(`${here.base}/file-zip`, { path, names: JSON.stringify(items.map((item) => item.name)) });
+}
+
+// A form may name more than an address can hold. What it brings is no page, and so nothing is
+// shown in the frame, unless the server refuses.
+function postForDownload(action, fields) {
+  let frame = document.querySelector('iframe[name="download"]');
+  if (!frame) {
+    frame = document.createElement("iframe");
+    frame.name = "download";
+    frame.hidden = true;
+    document.body.append(frame);
+  }
+  frame.onload = () => complain("The download was refused. Choose fewer files, or the folder they are in.");
+  const form = document.createElement("form");
+  Object.assign(form, { method: "post", action, target: frame.name, hidden: true });
+  for (const [name, value] of Object.entries({ ...fields, csrfmiddlewaretoken: csrfToken() })) {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "hidden", name, value });
+    form.append(input);
+  }
+  document.body.append(form);
+  form.submit();
+  form.remove();
+}
+
+function follow(address) {
+  const link = document.createElement("a");
+  link.href = address;
   link.download = "";
   document.body.append(link);
   link.click();
@@ -201,8 +232,8 @@ function pasteFromElsewhere(held) {
 export async function paste() {
   const held = JSON.parse(sessionStorage.getItem(CLIPBOARD) ?? "null");
   if (!held) return;
-  if (held.verb === "cut") sessionStorage.removeItem(CLIPBOARD);
   if (held.place !== here.place) {
+    if (held.verb === "cut") sessionStorage.removeItem(CLIPBOARD);
     pasteFromElsewhere(held);
     return;
   }
@@ -214,7 +245,9 @@ export async function paste() {
     const answer = isHere
       ? await act("copy", { paths: held.paths, to, on_conflict: "rename" })
       : await bring(held.verb === "cut" ? "move" : "copy", held.paths, to);
+    // Who changed their mind may paste elsewhere.
     if (!answer) return;
+    if (held.verb === "cut") sessionStorage.removeItem(CLIPBOARD);
     say(answer.message);
     await refresh();
     if (answer.entries.length) focusName(answer.entries[0].name);

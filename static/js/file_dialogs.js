@@ -2,6 +2,9 @@
 
 import { here, list } from "./file_place.js";
 
+// Stands for a line break in a name.
+const LINE_BREAK = "␤";
+
 function showError(dialog, words) {
   const error = dialog.querySelector(".error");
   error.hidden = !words;
@@ -36,8 +39,11 @@ export function askName({ title, action, value = "", submit }) {
   const input = document.getElementById("name-input");
   dialog.querySelector("h2").textContent = title;
   dialog.querySelector('[value="yes"]').textContent = action;
-  input.value = value;
-  const closed = run(dialog, input, submit);
+  // An input would drop line breaks without a word.
+  const hint = document.getElementById("name-hint");
+  hint.hidden = !value.includes("\n");
+  input.value = hint.hidden ? value : value.replaceAll("\n", LINE_BREAK);
+  const closed = run(dialog, input, (name) => submit(hint.hidden ? name : name.replaceAll(LINE_BREAK, "\n")));
   input.focus();
   const dot = value.lastIndexOf(".");
   input.setSelectionRange(0, dot > 0 ? dot : value.length);

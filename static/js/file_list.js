@@ -41,6 +41,11 @@ export function chosen() {
   return row ? [factsOf(row)] : [];
 }
 
+// Of some rows, the one that has the keyboard, or else the first.
+export function currentOf(items) {
+  return items.find((item) => item.id === current) ?? items[0];
+}
+
 export function currentRow() {
   const row = document.getElementById(current);
   return row ? factsOf(row) : null;
@@ -54,13 +59,29 @@ function paintRow(row) {
   for (const inner of row.querySelectorAll("a, button, input")) inner.tabIndex = -1;
 }
 
+// Where all that is shown is selected, but not all is shown, the rest is offered.
+// Returns how many there are, in words.
+function showRest(bar, all, isAll) {
+  const button = bar.querySelector('[data-do="select-everything"]');
+  const isClipped = isAll && document.querySelector('#listing [data-do="more"]') !== null;
+  button.hidden = !isClipped;
+  if (!isClipped) return "";
+  const most = Number(button.dataset.most);
+  // Empty where a folder has too many to count.
+  const total = Number(document.getElementById("listing").dataset.total) || Infinity;
+  button.dataset.count = Math.min(total, most);
+  button.textContent = `Select ${total <= most ? "all" : "the first"} ${Math.min(total, most).toLocaleString("en")}`;
+  return Number.isFinite(total) ? total.toLocaleString("en") : `more than ${all.length}`;
+}
+
 function paintBar(all) {
   const bar = document.getElementById("picked");
   if (!bar) return;
   const picked = selection();
   bar.hidden = !picked.length;
   const bytes = picked.reduce((sum, each) => sum + (each.kind === "file" ? each.size : 0), 0);
-  const words = `${picked.length} selected${bytes ? ` · ${size(bytes)}` : ""}`;
+  const rest = showRest(bar, all, picked.length > 0 && picked.length === all.length);
+  const words = `${picked.length}${rest ? ` of ${rest}` : ""} selected${bytes ? ` · ${size(bytes)}` : ""}`;
   const heading = bar.querySelector("strong");
   if (heading.textContent !== words) heading.textContent = words;
   const rename = bar.querySelector('[data-do="rename"]');
@@ -121,6 +142,19 @@ export function focusRow(row, { extend = false, focus = true } = {}) {
   if (focus) row.focus({ preventScroll: true });
   row.scrollIntoView({ block: "nearest" });
   tellCurrent();
+}
+
+export function countRows() {
+  return rows().length;
+}
+
+export function focusAt(index) {
+  focusRow(rows()[index]);
+}
+
+export function selectAll() {
+  select(rows().map((row) => row.id));
+  paint();
 }
 
 export function focusName(name) {
@@ -216,8 +250,7 @@ function onKey(event) {
     if (current) toggle(current);
     paint();
   } else if (ctrl && event.key.toLowerCase() === "a") {
-    select(all.map((row) => row.id));
-    paint();
+    selectAll();
   } else if (event.key === "Escape" && selected.size) {
     clearSelection();
   } else if (event.key.length === 1 && event.key !== " " && event.key !== "/" && event.key !== "?" && !ctrl && !event.altKey) {

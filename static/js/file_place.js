@@ -16,6 +16,8 @@ export const here = {
   base: root?.dataset.base ?? "",
   mayWork: Boolean(root && "mayWork" in root.dataset),
   keepsTrash: Boolean(root && "keepsTrash" in root.dataset),
+  // Another folder is on its way: what is shown is not what the address says.
+  leaving: false,
   // Ends with a slash.
   get folder() {
     return root.dataset.folder;

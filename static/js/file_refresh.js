@@ -14,6 +14,7 @@ const WORDS = {
   denied: "This folder may not be read any more.",
   refused: "The folder cannot be read now.",
   offline: "The server does not answer.",
+  lost: `This ${here.kind} was deleted, or you may not see it any more.`,
 };
 
 let drawnAt = new Date();
@@ -23,6 +24,8 @@ let again = false;
 function showStale(trouble) {
   const banner = document.getElementById("stale");
   banner.hidden = !trouble;
+  // What is stale is not live.
+  document.querySelector("#foot [data-live]")?.toggleAttribute("hidden", Boolean(trouble));
   if (!trouble) return;
   const time = drawnAt.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   banner.querySelector("p").textContent = `${WORDS[trouble]} This is what was here at ${time}.`;
@@ -46,11 +49,20 @@ function showFacts(parsed) {
   }
 }
 
-function merge(text) {
+// An answer without a folder: the place itself is gone, or the server is in trouble.
+function showNoFolder(status) {
+  if (status === 403 || status === 404) showStale("lost");
+  else if (status >= 500) showStale("offline");
+}
+
+function merge(text, status) {
   const parsed = new DOMParser().parseFromString(text, "text/html");
   const next = parsed.getElementById("listing");
   const now = document.getElementById("listing");
-  if (!next || !now) return;
+  if (!next || !now) {
+    showNoFolder(status);
+    return;
+  }
   showFacts(parsed);
   const trouble = next.dataset.trouble;
   if (trouble && !now.dataset.trouble) {
@@ -63,6 +75,7 @@ function merge(text) {
   const nextRows = next.querySelector("#rows");
   if (rows && nextRows) {
     mergeRows(rows, nextRows);
+    now.dataset.total = next.dataset.total;
     now.querySelector(".after")?.remove();
     const more = next.querySelector(".after:has([data-do])");
     if (more) now.append(more);
@@ -74,7 +87,10 @@ function merge(text) {
 }
 
 async function fetchAndMerge() {
-  const url = new URL(location.href);
+  // The folder that comes is fresh.
+  if (here.leaving) return;
+  const shown = location.href;
+  const url = new URL(shown);
   url.searchParams.set("part", "rows");
   let response;
   try {
@@ -87,8 +103,8 @@ async function fetchAndMerge() {
   if (response.headers.get("HX-Redirect")) location.reload();
   const text = await response.text();
   // Somebody went to another folder meanwhile.
-  if (new URL(location.href).pathname !== url.pathname) return;
-  merge(text);
+  if (here.leaving || location.href !== shown) return;
+  merge(text, response.status);
   document.dispatchEvent(new CustomEvent("files-drawn"));
 }
 

@@ -3,9 +3,13 @@
 import { here } from "./file_place.js";
 
 const PARTS = ["#path", "#list", ".list > .bar .filter"];
+const LATEST_MS = 20_000;
 
-async function fetchPage(url) {
-  const response = await fetch(url, { signal: AbortSignal.timeout(20_000) });
+// Of two folders that are opened one after the other, the later one is shown.
+let under = null;
+
+async function fetchPage(url, signal) {
+  const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(LATEST_MS)]) });
   const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
   const root = parsed.querySelector("[data-files]");
   return root?.dataset.place === here.place ? { parsed, root, url: response.url } : null;
@@ -26,12 +30,17 @@ function draw({ parsed, root }) {
 
 // Shows another folder of this place, or leaves the page for anything else.
 export async function visit(url, { keepsHistory = false } = {}) {
+  under?.abort();
+  const mine = (under = new AbortController());
+  here.leaving = true;
   let page;
   try {
-    page = await fetchPage(url);
+    page = await fetchPage(url, mine.signal);
   } catch {
     page = null;
   }
+  if (mine !== under) return;
+  here.leaving = false;
   if (!page) {
     location.assign(url);
     return;

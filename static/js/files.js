@@ -1,7 +1,17 @@
 // The file browser. Each part is a module of its own; this one binds buttons and keys to them.
 
 import * as actions from "./file_actions.js";
-import { clearSelection, currentRow, focusName, isInList, listenToList, paint } from "./file_list.js";
+import {
+  clearSelection,
+  countRows,
+  currentRow,
+  focusAt,
+  focusName,
+  isInList,
+  listenToList,
+  paint,
+  selectAll,
+} from "./file_list.js";
 import { listenToMenus } from "./file_menu.js";
 import { here, nameOf } from "./file_place.js";
 import { keepFresh, refresh } from "./file_refresh.js";
@@ -27,8 +37,19 @@ function goUp() {
 
 async function showMore(button) {
   const url = new URL(button.href);
+  const shown = countRows();
   history.replaceState(history.state, "", url);
   await refresh();
+  focusAt(shown);
+}
+
+// Shows as many rows as can be shown, and selects them.
+async function selectEverything(button) {
+  const url = new URL(location.href);
+  url.searchParams.set("count", button.dataset.count);
+  history.replaceState(history.state, "", url);
+  await refresh();
+  selectAll();
 }
 
 // Buttons with data-do.
@@ -38,6 +59,7 @@ const DOES = {
   search: () => toggleSearch(),
   preview: () => togglePreview(),
   more: showMore,
+  "select-everything": selectEverything,
   clear: clearSelection,
   upload: pickFiles,
   "upload-folder": pickFolder,
@@ -114,6 +136,8 @@ document.addEventListener("folder-visited", (event) => {
   const { from } = event.detail;
   if (from.startsWith(here.folder) && from !== here.folder) {
     focusName(nameOf(here.folder + from.slice(here.folder.length).split("/")[0]));
+  } else if (document.activeElement === document.body) {
+    focusAt(0);
   }
 });
 

@@ -60,6 +60,48 @@ function summary(answer) {
   return `${plural(answer.hits, "hit")} in ${files}.${more}`;
 }
 
+// The address says what is searched for, so that it is found again on the way back.
+function remember(form) {
+  const url = new URL(location.href);
+  const q = form.elements.q.value.trim();
+  const facts = { search: q, mode: mode() === "content" ? "content" : "", case: form.elements.case.checked ? "1" : "" };
+  for (const [name, value] of Object.entries(facts)) {
+    if (value || name === "search") url.searchParams.set(name, value);
+    else url.searchParams.delete(name);
+  }
+  history.replaceState(history.state, "", url);
+}
+
+// A search that was closed does not open again by itself.
+function forget() {
+  const url = new URL(location.href);
+  for (const name of ["search", "mode", "case"]) url.searchParams.delete(name);
+  history.replaceState(history.state, "", url);
+}
+
+function showMode(chosen) {
+  for (const button of panel.querySelectorAll("[data-mode]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.mode === chosen));
+  }
+  const byName = chosen === "name";
+  panel.querySelector('[name="q"]').placeholder = byName ? "**/*.md" : "Regular expression";
+  panel.querySelector("[data-case]").hidden = byName;
+}
+
+// What was found belongs to the folder that was searched, and so does what the address asks for.
+function follow(form) {
+  under?.abort();
+  panel.querySelector(".hits").replaceChildren();
+  say("");
+  const asked = new URLSearchParams(location.search);
+  if (!asked.get("search")) return;
+  showMode(asked.get("mode") === "content" ? "content" : "name");
+  form.elements.q.value = asked.get("search");
+  form.elements.case.checked = asked.get("case") === "1";
+  if (panel.hidden) toggleSearch(true);
+  search(form);
+}
+
 async function search(form) {
   under?.abort();
   under = new AbortController();
@@ -87,6 +129,7 @@ export function toggleSearch(on = panel.hidden) {
   here.element.toggleAttribute("data-searches", on);
   document.querySelector('.bar [data-do="search"]')?.setAttribute("aria-pressed", String(on));
   if (on) panel.querySelector('[name="q"]').focus();
+  else forget();
 }
 
 export function listenToSearch() {
@@ -96,22 +139,20 @@ export function listenToSearch() {
   panel.addEventListener("click", (event) => {
     const chosen = event.target.closest("[data-mode]");
     if (!chosen) return;
-    for (const button of panel.querySelectorAll("[data-mode]")) {
-      button.setAttribute("aria-pressed", String(button === chosen));
-    }
-    const byName = mode() === "name";
-    input.placeholder = byName ? "**/*.md" : "Regular expression";
-    panel.querySelector("[data-case]").hidden = byName;
+    showMode(chosen.dataset.mode);
     // A glob is no regular expression: nothing is searched before it is asked for.
     input.focus();
     input.select();
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    remember(form);
     search(form);
   });
   panel.addEventListener("keydown", (event) => {
     if (event.key === "Escape") toggleSearch(false);
   });
+  document.addEventListener("folder-visited", () => follow(form));
   if (!panel.hidden) toggleSearch(true);
+  follow(form);
 }

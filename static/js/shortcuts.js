@@ -5,7 +5,17 @@
 
 const GO = { h: "/", s: "/sandboxes/", d: "/disks/", t: "/transfer/", a: "/activity/" };
 const PATIENCE_MS = 1_200;
-const WORDS = { Control: "Ctrl", Meta: "⌘", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc" };
+const WORDS = {
+  Control: "Ctrl",
+  Meta: "⌘",
+  ArrowUp: "↑",
+  ArrowDown: "↓",
+  ArrowLeft: "←",
+  ArrowRight: "→",
+  Enter: "↵",
+  Escape: "Esc",
+  Delete: "Del",
+};
 
 let wentAt = -Infinity;
 

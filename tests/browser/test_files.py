@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import uuid
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Error, Locator, Page, Route, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.people import add_viewer
@@ -35,6 +36,13 @@ ATTACK_TEXT = (
     "[click](javascript:window.hit=1) ![x](javascript:window.hit=1)\n"
     "<a href='javascript:window.hit=1'>click</a>\n"
 )
+
+CROWD = """
+from disks.models import Artifact
+first = Artifact.objects.get(disk={id!r})
+more = (dict(disk=first.disk, path="/", filename=f"{{n:04}}.txt") for n in range(1, {count}))
+Artifact.objects.bulk_create(Artifact(**each, blob=first.blob, mime=first.mime) for each in more)
+"""
 
 
 class DiskOnServer:
@@ -146,6 +154,148 @@ async def test_walk_by_keyboard_alone(page: Page, disk: DiskOnServer) -> None:
     await expect(row(page, "x.txt")).to_be_visible()
     await page.go_back()
     await expect(row(page, "d.txt")).to_be_visible()
+
+
+async def test_of_two_visits_the_later_one_is_shown(page: Page, disk: DiskOnServer) -> None:
+    disk.put("/a/in-a.txt")
+    disk.put("/b/in-b.txt")
+    await sign_in(page)
+    await visit(page, disk)
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        held.append(route)
+
+    await page.route("**/files/a/", hold)
+    await row(page, "a").get_by_role("link").click()
+    await row(page, "b").get_by_role("link").click()
+    await expect(row(page, "in-b.txt")).to_be_visible()
+    # The keyboard goes along.
+    await expect(row(page, "in-b.txt")).to_be_focused()
+    for route in held:
+        with contextlib.suppress(Error):
+            await route.continue_()
+    await page.wait_for_timeout(300)
+    await expect(row(page, "in-b.txt")).to_be_visible()
+    await expect(page).to_have_url(re.compile(r"/files/b/$"))
+
+
+async def test_a_disk_that_was_deleted_is_not_live(
+    page: Page, server: Server, disk: DiskOnServer, watch: Watch
+) -> None:
+    watch.allow("404")
+    disk.put("/a.txt")
+    await sign_in(page)
+    await visit(page, disk)
+    await expect(page.locator("#foot [data-live]")).to_be_visible()
+    server.request("DELETE", f"/disk/{disk.id}").raise_for_status()
+    await page.get_by_role("button", name="Refresh").click()
+    await expect(page.locator("#stale")).to_contain_text("This disk was deleted")
+    await expect(page.locator("#foot [data-live]")).to_be_hidden()
+    await expect(row(page, "a.txt")).to_be_visible()
+
+
+async def test_names_are_names_and_keys_are_listed(
+    page: Page, disk: DiskOnServer, watch: Watch
+) -> None:
+    watch.allow("400")
+    for name in ("a.txt", "b.txt", "c.txt"):
+        disk.put(f"/{name}")
+    await sign_in(page)
+    await visit(page, disk)
+    await page.get_by_role("button", name="New", exact=True).click()
+    await page.get_by_role("menuitem", name="File…").click()
+    await page.locator("#name-input").fill("x/y")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#name-error")).to_contain_text("without a slash")
+    await fill_name(page, "  d.txt ")
+    await expect(row(page, "d.txt")).to_be_focused()
+    # Of several, the one with the keyboard gets another name.
+    await row(page, "a.txt").focus()
+    await page.keyboard.press("Space")
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Space")
+    await page.keyboard.press("F2")
+    await expect(page.locator("#name-dialog h2")).to_have_text("Rename b.txt")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Delete")
+    await page.get_by_role("button", name="Undo").click()
+    await expect(row(page, "a.txt")).to_be_focused()
+    await page.keyboard.press("?")
+    keys = page.locator("#shortcuts [data-page-keys]")
+    for words in ("Rename", "Delete", "Select all", "Paste", "One folder up"):
+        await expect(keys).to_contain_text(words)
+    await assert_accessible(page)
+
+
+@pytest.fixture
+def crowd(disk: DiskOnServer) -> DiskOnServer:
+    """A disk with more files than a page shows, or an address holds."""
+    disk.put("/0000.txt")
+    disk.server.manage("shell", "-c", CROWD.format(id=disk.id, count=1200))
+    return disk
+
+
+async def test_all_of_a_large_folder_is_selected_and_downloaded(
+    page: Page, crowd: DiskOnServer
+) -> None:
+    await sign_in(page)
+    await visit(page, crowd)
+    await expect(names(page)).to_have_count(200)
+    await page.get_by_role("link", name="Show more").click()
+    await expect(names(page)).to_have_count(400)
+    await expect(page.locator("#rows > tr").nth(200)).to_be_focused()
+    await page.keyboard.press("Control+a")
+    await expect(page.locator("#picked strong")).to_have_text(re.compile("^400 of 1,200 selected"))
+    await page.locator("#picked").get_by_role("button", name="Select all 1,200").click()
+    await expect(page.locator("#picked strong")).to_have_text(re.compile("^1200 selected"))
+    async with page.expect_download() as coming:
+        await page.locator("#picked").get_by_role("button", name="Download").click()
+    path = await (await coming.value).path()
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == 1200
+    await page.locator("#picked").get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("heading", name="This folder is empty")).to_be_visible()
+
+
+async def test_a_search_is_there_again_on_the_way_back(page: Page, disk: DiskOnServer) -> None:
+    disk.put("/a/one.py", b"needle\n")
+    disk.put("/b/two.py", b"nothing\n")
+    await sign_in(page)
+    await visit(page, disk)
+    await page.get_by_role("button", name="Search", exact=True).first.click()
+    panel = page.locator("#search-panel")
+    await panel.get_by_role("button", name="Content").click()
+    await panel.locator('[name="q"]').fill("need.e")
+    await page.keyboard.press("Enter")
+    await panel.locator("mark").first.click()
+    await expect(page.locator(".code [data-hl]")).to_have_text("needle")
+    await page.go_back()
+    await expect(panel.locator("mark")).to_have_text(["needle"])
+    await expect(panel.locator('[name="q"]')).to_have_value("need.e")
+    await row(page, "b").get_by_role("link").click()
+    await expect(row(page, "two.py")).to_be_visible()
+    await expect(panel.locator(".hits li")).to_have_count(0)
+    await page.go_back()
+    await expect(panel.locator("mark")).to_have_text(["needle"])
+
+
+async def test_links_and_odd_names_of_a_sandbox(page: Page, box: Box) -> None:
+    box.run("mkdir d && echo text > d/real.txt && ln -s d/real.txt link; printf x > $'two\nlines'")
+    await sign_in(page)
+    await page.goto(f"/sandboxes/{box.id}/files/workspace/link?view=edit")
+    await expect(page.get_by_text("a link is not written to")).to_be_visible()
+    await page.locator(".banner").get_by_role("link", name="Edit /workspace/d/real.txt").click()
+    await expect(page.locator(".cm-content")).to_be_focused()
+    await page.goto(f"/sandboxes/{box.id}/files/workspace/two%0Alines")
+    await expect(page.locator(".viewer-file .code")).to_contain_text("x")
+    await page.goto(f"/sandboxes/{box.id}/files/")
+    await page.locator("#rows > tr", has_text="lines").focus()
+    await page.keyboard.press("F2")
+    await expect(page.locator("#name-input")).to_have_value("two␤lines")
+    await expect(page.locator("#name-hint")).to_be_visible()
+    await fill_name(page, "three␤lines")
+    assert box.run("ls -b")["stdout"].split() == ["d", "link", "three\\nlines"]
 
 
 async def test_rows_are_selected_as_everywhere(page: Page, disk: DiskOnServer) -> None:

@@ -224,7 +224,7 @@ async def test_two_editors_do_not_overwrite_each_other(files: Files) -> None:
         ("move", {"paths": "/a", "to": "/"}, 400),
         ("move", {"paths": ["/a"], "to": "/", "on_conflict": "eat"}, 400),
         ("copy", {"paths": ["/nothing"], "to": "/x"}, 404),
-        ("delete", {"paths": [f"/{n}" for n in range(2000)]}, 400),
+        ("delete", {"paths": [f"/{n}" for n in range(10_001)]}, 400),
         ("delete", {"paths": ["/nothing"]}, 404),
         ("save", {"path": "/a", "content": "x", "etag": 7}, 400),
         ("meta", {"path": "/a", "meta": "["}, 400),
@@ -506,3 +506,54 @@ async def test_a_folder_is_as_a_zip(files: Files) -> None:
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     assert archive.testzip() is None
     assert sorted(archive.namelist()) == ["a.txt", "sub/", "sub/b"]
+
+
+async def test_a_name_that_is_made_is_one_name(files: Files) -> None:
+    folder = files.root or "/"
+    for action in ("mkdir", "create"):
+        refused = await files.act(action, path=folder, name="a/b")
+        assert refused.status_code == 400, refused.text
+        assert refused.json()["tag"] == "invalid_name"
+    assert (await files.act("mkdir", path=folder, name=" box ")).json()["entry"]["name"] == "box"
+    assert (await files.act("create", path=folder, name=" a.txt ")).status_code == 200
+    assert await files.names() == ["box", "a.txt"]
+
+
+async def test_more_than_a_thousand_names_are_taken_at_once(on_disk: Files) -> None:
+    names = [f"{number:04}.txt" for number in range(1_100)]
+    await on_disk.put(f"/{names[0]}")
+    first = await database.read(lambda: Artifact.objects.select_related("blob", "disk").get())
+    rows = [Artifact(disk=first.disk, path="/", filename=name, blob=first.blob) for name in names]
+    await database.write(Artifact.objects.bulk_create, rows[1:])
+
+    form = {"path": "/", "names": json.dumps(names)}
+    answer = await on_disk.browser.client.post(f"{on_disk.base}/file-zip", data=form)
+    assert answer.status_code == 200, answer.text[:500]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert sorted(archive.namelist()) == names
+    for nonsense in ("{", "{}", "[1]", '["a/b"]', "[" * 100_000):
+        form["names"] = nonsense
+        refused = await on_disk.browser.client.post(f"{on_disk.base}/file-zip", data=form)
+        assert refused.status_code == 400, nonsense[:10]
+    deleted = await on_disk.act("delete", paths=[f"/{name}" for name in names])
+    assert deleted.status_code == 200
+    too_many = await on_disk.act("delete", paths=[f"/{number}" for number in range(10_001)])
+    assert too_many.status_code == 400
+    assert "choose fewer, or the folder they are in" in too_many.json()["error"]
+
+
+async def test_a_form_with_too_many_fields_is_told_so(on_disk: Files) -> None:
+    form = {"paths": [f"/{number}" for number in range(1_100)]}
+    answer = await on_disk.browser.client.post(f"{on_disk.base}/file-actions/delete", data=form)
+    assert answer.status_code == 400
+    assert "Choose fewer" in answer.json()["error"]
+
+
+async def test_a_line_break_in_a_name_is_a_part_of_it(files: Files) -> None:
+    if files.place.kind == "disk":
+        return
+    await files.put("/two\nlines.txt", b"text\n")
+    answer = await files.browser.get(f"{files.base}/file-raw{files.root}/two%0Alines.txt")
+    assert answer.status_code == 200, answer.text
+    assert answer.content == b"text\n"
+    assert (await files.browser.get(f"{files.base}/files{files.root}/two%0Alines.txt")).is_success
