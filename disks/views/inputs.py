@@ -21,8 +21,10 @@ from project.errors import Invalid, Refused
 from project.pages import PageRequest, enter
 from project.policy import Right
 
-# How many files one request may name: as many as a page shows.
-MOST_PATHS = 10_000
+# How many files one request may change; each costs a while in which nobody else writes.
+MOST_PATHS = 1_000
+# How many it may name: as many as a page shows.
+MOST_NAMES = 10_000
 MAX_TEXT = 4_096
 LISTS = frozenset({"paths", "names", "ids"})
 
@@ -108,18 +110,16 @@ def ids(data: Mapping[str, Any]) -> list[uuid.UUID]:
         raise Invalid("ids: must be ids of files in the trash") from None
 
 
-def too_many(what: str) -> Invalid:
-    return Invalid(
-        f"at most {MOST_PATHS:,} {what} at once; choose fewer, or the folder they are in"
-    )
+def too_many(what: str, most: int = MOST_PATHS) -> Invalid:
+    return Invalid(f"at most {most:,} {what} at once; choose fewer, or the folder they are in")
 
 
 def names(value: object) -> list[str]:
     """Return the names of what is chosen in a folder, each once. Raises Invalid."""
     if not isinstance(value, list):
         raise Invalid("names: must be a list of names")
-    if len(value) > MOST_PATHS:
-        raise too_many("files and folders")
+    if len(value) > MOST_NAMES:
+        raise too_many("files and folders", MOST_NAMES)
     return list(dict.fromkeys(text({"names": each}, "names") for each in value))
 
 

@@ -237,8 +237,9 @@ def crowd(disk: DiskOnServer) -> DiskOnServer:
 
 
 async def test_all_of_a_large_folder_is_selected_and_downloaded(
-    page: Page, crowd: DiskOnServer
+    page: Page, crowd: DiskOnServer, watch: Watch
 ) -> None:
+    watch.allow("400")
     await sign_in(page)
     await visit(page, crowd)
     await expect(names(page)).to_have_count(200)
@@ -255,7 +256,7 @@ async def test_all_of_a_large_folder_is_selected_and_downloaded(
     with zipfile.ZipFile(path) as archive:
         assert len(archive.namelist()) == 1200
     await page.locator("#picked").get_by_role("button", name="Delete").click()
-    await expect(page.get_by_role("heading", name="This folder is empty")).to_be_visible()
+    await expect(toast(page, "choose fewer, or the folder they are in")).to_be_visible()
 
 
 async def test_a_search_is_there_again_on_the_way_back(page: Page, disk: DiskOnServer) -> None:

@@ -224,7 +224,7 @@ async def test_two_editors_do_not_overwrite_each_other(files: Files) -> None:
         ("move", {"paths": "/a", "to": "/"}, 400),
         ("move", {"paths": ["/a"], "to": "/", "on_conflict": "eat"}, 400),
         ("copy", {"paths": ["/nothing"], "to": "/x"}, 404),
-        ("delete", {"paths": [f"/{n}" for n in range(10_001)]}, 400),
+        ("delete", {"paths": [f"/{n}" for n in range(2000)]}, 400),
         ("delete", {"paths": ["/nothing"]}, 404),
         ("save", {"path": "/a", "content": "x", "etag": 7}, 400),
         ("meta", {"path": "/a", "meta": "["}, 400),
@@ -519,7 +519,7 @@ async def test_a_name_that_is_made_is_one_name(files: Files) -> None:
     assert await files.names() == ["box", "a.txt"]
 
 
-async def test_more_than_a_thousand_names_are_taken_at_once(on_disk: Files) -> None:
+async def test_more_than_a_thousand_files_come_as_one_zip(on_disk: Files) -> None:
     names = [f"{number:04}.txt" for number in range(1_100)]
     await on_disk.put(f"/{names[0]}")
     first = await database.read(lambda: Artifact.objects.select_related("blob", "disk").get())
@@ -535,9 +535,7 @@ async def test_more_than_a_thousand_names_are_taken_at_once(on_disk: Files) -> N
         form["names"] = nonsense
         refused = await on_disk.browser.client.post(f"{on_disk.base}/file-zip", data=form)
         assert refused.status_code == 400, nonsense[:10]
-    deleted = await on_disk.act("delete", paths=[f"/{name}" for name in names])
-    assert deleted.status_code == 200
-    too_many = await on_disk.act("delete", paths=[f"/{number}" for number in range(10_001)])
+    too_many = await on_disk.act("delete", paths=[f"/{name}" for name in names])
     assert too_many.status_code == 400
     assert "choose fewer, or the folder they are in" in too_many.json()["error"]
 
