@@ -19,15 +19,24 @@ PAGE = 1_000
 
 @dataclass(slots=True)
 class Collisions:
-    """Names that are taken. `more`: not everything was looked at."""
+    """Names that are taken. `more`: not everything was looked at.
+
+    `mixed`: how many are a file on one side and a folder on the other, which replace no other.
+    """
 
     files: int = 0
     folders: int = 0
+    mixed: int = 0
     more: bool = False
     examples: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.files or self.folders)
+
+    @property
+    def may_replace(self) -> bool:
+        """Is there anything that can be replaced?"""
+        return self.more or self.files + self.folders > self.mixed
 
     def add(self, path: str, *, both_folders: bool) -> None:
         if both_folders:
@@ -70,6 +79,7 @@ async def _stat(place: Place, path: str) -> Entry | None:
 
 def _meet(found: Collisions, shared: list[str], path: str, here: Entry, there: Entry) -> None:
     both_folders = here.kind == there.kind == "folder"
+    found.mixed += (here.kind == "folder") != (there.kind == "folder")
     found.add(path, both_folders=both_folders)
     if both_folders:
         shared.append(path)

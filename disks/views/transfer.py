@@ -176,7 +176,12 @@ async def _ask(request: PageRequest, wish: Wish, found: Collisions) -> HttpRespo
     """Ask what becomes of files whose names are taken."""
     words = _in_the_way(found)
     if wants_json(request):
-        answer = {"error": words, "tag": "exists", "examples": found.examples}
+        answer = {
+            "error": words,
+            "tag": "exists",
+            "examples": found.examples,
+            "may_replace": found.may_replace,
+        }
         return JsonResponse(answer, status=409)
     context = {
         "wish": wish,
@@ -184,6 +189,7 @@ async def _ask(request: PageRequest, wish: Wish, found: Collisions) -> HttpRespo
         "target": sides.spec_of(wish.target, wish.target_folder),
         "words": words,
         "examples": found.examples,
+        "may_replace": found.may_replace,
     }
     return await render(request, "disks/transfer_conflict.html", context, status=409)
 
@@ -193,7 +199,13 @@ def _in_the_way(found: Collisions) -> str:
     names = " and ".join(plural(count, word) for count, word in counts if count)
     least = "at least " if found.more else ""
     verb = "is" if found.files + found.folders == 1 else "are"
-    return f"{least}{names} of the same name {verb} there already"
+    words = f"{least}{names} of the same name {verb} there already"
+    if not found.mixed:
+        return words
+    of_them = "it is" if found.files + found.folders == found.mixed == 1 else f"{found.mixed} are"
+    return (
+        f"{words}; {of_them} a file on one side and a folder on the other, and cannot be replaced"
+    )
 
 
 @require_safe

@@ -37,7 +37,7 @@ async def show(
     """Show a file: `?view=raw` its source, `?view=edit` an editor, `?part=preview` only itself."""
     if entry.kind not in ("file", "link"):
         raise Unprocessable("this is no file, but a device, a pipe or a socket")
-    target = _target_of(place, entry)
+    target = _target_of(entry)
     entry, head = await _read_start(place, entry.path)
     view = request.GET.get("view", "preview")
     shown = await viewing.in_thread(entry.name, head, entry.size or 0, source=view != "preview")
@@ -63,7 +63,7 @@ async def show(
     return await render(request, "disks/viewer.html", context)
 
 
-def _target_of(place: Place, entry: Entry) -> str:
+def _target_of(entry: Entry) -> str:
     """Return the path that a link leads to; empty for what is no link."""
     if entry.kind != "link":
         return ""

@@ -37,6 +37,7 @@ function announce(text, { failed = false } = {}) {
 function ask(error) {
   const dialog = document.getElementById("conflict");
   dialog.querySelector("[data-words]").textContent = error.message.replace(/\.?$/, ".");
+  dialog.querySelector('[value="replace"]').hidden = error.body.may_replace === false;
   const examples = (error.body.examples ?? []).map((name) => {
     const item = document.createElement("li");
     item.textContent = name;

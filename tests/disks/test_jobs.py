@@ -401,6 +401,21 @@ def test_what_leads_nowhere_is_refused(
         jobs.check(Wish(disk_place, folder, names, disk_place, to))
 
 
+async def test_a_file_and_a_folder_of_one_name_replace_no_other(
+    disk_place: DiskPlace, place: Place
+) -> None:
+    await write(disk_place, "/a", b"a file here")
+    await write(disk_place, "/b", b"a file on both sides")
+    await place.mkdir(f"{place.start.rstrip('/')}/a")
+    await write(place, f"{place.start.rstrip('/')}/b", b"b")
+
+    only = await collisions.find(wish(disk_place, place, "a"))
+    both = await collisions.find(wish(disk_place, place, "a", "b"))
+
+    assert (only.mixed, only.may_replace) == (1, False)
+    assert (both.mixed, both.may_replace) == (1, True)
+
+
 async def test_collisions_are_found_before_the_start(disk_place: DiskPlace, place: Place) -> None:
     top = place.start.rstrip("/")
     for path in ("/in/a", "/in/deep/b", "/in/free", "/c", "/d"):
