@@ -139,6 +139,18 @@ function brings(action, word) {
   };
 }
 
+export async function moveInto(items, to) {
+  try {
+    const answer = await bring("move", items.map((item) => item.path), to);
+    if (!answer) return;
+    say(answer.message);
+    clearSelection();
+  } catch (error) {
+    complain(error);
+  }
+  await refresh();
+}
+
 export const moveTo = brings("move", "Move");
 export const copyTo = brings("copy", "Copy");
 

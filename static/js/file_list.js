@@ -2,6 +2,7 @@
 //
 // The truth is here, by the ids of rows; `paint` writes it into the page after each change.
 
+import { here } from "./file_place.js";
 import { plural, size } from "./sizes.js";
 
 const TYPE_AHEAD_MS = 800;
@@ -57,6 +58,9 @@ function paintRow(row) {
   row.querySelector(".check").checked = is;
   row.tabIndex = row.id === current ? 0 : -1;
   for (const inner of row.querySelectorAll("a, button, input")) inner.tabIndex = -1;
+  // A row is dragged as a whole, with its link.
+  row.draggable = here.mayWork;
+  row.querySelector("th a").draggable = !here.mayWork;
 }
 
 // Where all that is shown is selected, but not all is shown, the rest is offered.

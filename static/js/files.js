@@ -20,6 +20,7 @@ import { listenToPath, showEnd } from "./path_bar.js";
 import { listenToPreview, toggle as togglePreview } from "./preview.js";
 import { listenToSearch, toggleSearch } from "./search_panel.js";
 import { isTyping } from "./shortcuts.js";
+import { listenToDrags } from "./file_drag.js";
 import { listenToDrops, pickFiles, pickFolder } from "./drop.js";
 import { listenToCard } from "./upload_card.js";
 
@@ -149,6 +150,7 @@ if (document.querySelector("[data-files]")) {
   listenToSearch();
   listenToPreview();
   listenToDrops();
+  listenToDrags();
   listenToCard();
   keepFresh();
 }

@@ -359,6 +359,23 @@ async def test_make_move_and_copy(page: Page, disk: DiskOnServer, watch: Watch) 
     assert disk.text("/later/a.txt") == "from above"
 
 
+async def test_a_row_dragged_onto_a_folder_is_moved(page: Page, disk: DiskOnServer) -> None:
+    for path in ("/a.txt", "/b.txt", "/c.txt", "/later/x.txt"):
+        disk.put(path)
+    await sign_in(page)
+    await visit(page, disk)
+    await row(page, "a.txt").locator(".check").click()
+    await row(page, "b.txt").locator(".check").click()
+    await row(page, "a.txt").locator(".c-size").drag_to(row(page, "later").locator(".c-size"))
+    await expect(row(page, "a.txt")).to_have_count(0)
+    assert disk.names("/later/") == ["a.txt", "b.txt", "x.txt"]
+    assert disk.names() == ["c.txt"]
+    await row(page, "later").get_by_role("link").click()
+    await row(page, "x.txt").get_by_role("link").drag_to(page.locator("#path a").first)
+    await expect(row(page, "x.txt")).to_have_count(0)
+    assert disk.names() == ["c.txt", "x.txt"]
+
+
 async def test_delete_and_undo(page: Page, disk: DiskOnServer) -> None:
     for path in ("/a.txt", "/b/c.txt", "/b/d.txt"):
         disk.put(path)
