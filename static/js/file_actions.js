@@ -188,7 +188,8 @@ function postForDownload(action, fields) {
   frame.onload = () => complain("The download was refused. Choose fewer files, or the folder they are in.");
   const form = document.createElement("form");
   Object.assign(form, { method: "post", action, target: frame.name, hidden: true });
-  for (const [name, value] of Object.entries({ ...fields, csrfmiddlewaretoken: csrfToken() })) {
+  const { project } = document.querySelector("[data-project]").dataset;
+  for (const [name, value] of Object.entries({ ...fields, project, csrfmiddlewaretoken: csrfToken() })) {
     const input = document.createElement("input");
     Object.assign(input, { type: "hidden", name, value });
     form.append(input);
