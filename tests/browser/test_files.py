@@ -256,7 +256,8 @@ async def test_all_of_a_large_folder_is_selected_and_downloaded(
     with zipfile.ZipFile(path) as archive:
         assert len(archive.namelist()) == 1200
     await page.locator("#picked").get_by_role("button", name="Delete").click()
-    await expect(toast(page, "choose fewer, or the folder they are in")).to_be_visible()
+    refusal = toast(page, "choose fewer, or the folder they are in")
+    await expect(refusal).to_be_visible(timeout=20_000)
 
 
 async def test_a_search_is_there_again_on_the_way_back(page: Page, disk: DiskOnServer) -> None:
