@@ -4,6 +4,8 @@ from __future__ import annotations
 
 UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 MINUTE, HOUR, DAY = 60, 3600, 86400
+# What stands before the name of an API key where somebody is named.
+API_KEY = "the API key "
 
 
 def size(count: float) -> str:
@@ -44,6 +46,11 @@ def ago(seconds: float) -> str:
     if seconds < 2 * DAY:
         return f"{int(seconds // HOUR)} h ago"
     return f"{int(seconds // DAY)} d ago"
+
+
+def person(name: str) -> str:
+    """Name somebody where there is no room for an icon, such as `API key nightly`."""
+    return name.removeprefix("the ") if name.startswith(API_KEY) else name
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -13,6 +13,11 @@ def default_image() -> str:
     return settings.SANDBOX_IMAGE or default_image_name()
 
 
+def short_name(image: str) -> str:
+    """Return what pages call an image; the whole name stands in a title."""
+    return "default" if image == default_image() else image.rpartition("/")[2]
+
+
 def choose(wanted: str) -> str:
     """Return the image a caller may have. Raises Invalid for one the operator does not list."""
     if not wanted or wanted in ("default", default_image()):

@@ -29,8 +29,9 @@ PER_PAGE = 50
 MOST_HELD = PER_PAGE
 MOST_CHOICES = 30
 MOST_WORDS = 200
-# Of a command's text so much is shown.
+# Of a command's text so much is shown, and of its row this.
 LINE = 200
+TOLD = ("sandbox_id", "status", "exit_code", "detail", "out_of_memory", "truncated")
 
 EXPIRED = Q(status=Status.KILLED, reason=Reason.EXPIRED)
 # How each state that is shown is kept; see Sandbox.state.
@@ -237,14 +238,14 @@ def use_now(sandboxes: QuerySet[Sandbox]) -> Use:
     return Use(cpu_percent=use["cpu"] or 0.0, memory_bytes=use["memory"] or 0)
 
 
-def last_commands(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
-    """Return the newest command of each of these sandboxes."""
+def last_commands(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Command]:
+    """Return the newest command of each of these sandboxes, its text as `line`."""
     newest = Command.objects.filter(sandbox=OuterRef("pk")).order_by("-created_at", "-id")
     wanted = Sandbox.objects.filter(pk__in=ids).values(last=Subquery(newest.values("pk")[:1]))
-    commands = Command.objects.filter(pk__in=wanted).values(
-        "sandbox_id", "status", "exit_code", "created_at", line=Left("command", LINE)
-    )
-    return {command["sandbox_id"]: command for command in commands}
+    commands = Command.objects.filter(pk__in=wanted).only(*TOLD)
+    return {
+        command.sandbox_id: command for command in commands.annotate(line=Left("command", LINE))
+    }
 
 
 @dataclass(frozen=True, slots=True)

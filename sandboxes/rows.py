@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from django.utils import timezone
 
 from project import words
-from sandboxes.images import default_image
-from sandboxes.models import CommandStatus, Reason, Sandbox, Status
+from sandboxes.images import short_name
+from sandboxes.models import Command, Reason, Sandbox, Status
+from sandboxes.outcome import Outcome
 
 # What the line covers, and for how long a sample tells of now.
 SPARK = timedelta(seconds=60)
@@ -27,13 +26,6 @@ HOW_IT_ENDED = {
     Reason.EXITED: "Its box ended by itself",
     Reason.LOST: "The engine lost its box",
     Reason.FAILED_TO_START: "Could not be started",
-}
-HOW_COMMANDS_END = {
-    CommandStatus.RUNNING: ("run", "running"),
-    CommandStatus.TIMED_OUT: ("warn", "timed out"),
-    CommandStatus.KILLED: ("warn", "killed"),
-    CommandStatus.UNKNOWN: ("warn", "end unknown"),
-    CommandStatus.FAILED: ("err", "never ran"),
 }
 
 
@@ -52,7 +44,7 @@ class Row:
 
     sandbox: Sandbox
     use: Use
-    command: Mapping[str, Any] | None
+    command: Command | None
 
     @property
     def state_icon(self) -> str:
@@ -61,12 +53,7 @@ class Row:
     @property
     def image(self) -> str:
         """Its image in short; the whole name is in the title."""
-        image = self.sandbox.image
-        return "default" if image == default_image() else image.rpartition("/")[2]
-
-    @property
-    def owner(self) -> str:
-        return self.sandbox.created_by.removeprefix("the API key ")
+        return short_name(self.sandbox.image)
 
     @property
     def is_running(self) -> bool:
@@ -75,6 +62,10 @@ class Row:
     @property
     def shows_use(self) -> bool:
         """Is there usage to show, or words in its place?"""
+        return self.is_running
+
+    @property
+    def shows_time_left(self) -> bool:
         return self.sandbox.status in (Status.RUNNING, Status.PAUSED)
 
     @property
@@ -132,19 +123,16 @@ class Row:
         sandbox = self.sandbox
         if sandbox.status == Status.CREATING:
             return "Its box is being made"
+        if sandbox.status == Status.PAUSED:
+            return "Paused; its time runs on"
         if sandbox.reason == Reason.KILLED or not sandbox.reason:
             return _said(f"Stopped by {sandbox.ended_by}" if sandbox.ended_by else "Stopped", self)
         return _said(HOW_IT_ENDED[Reason(sandbox.reason)], self)
 
     @property
-    def how_command_ended(self) -> tuple[str, str]:
-        """The tone and the words of its last command's badge."""
-        assert self.command is not None
-        status = CommandStatus(self.command["status"])
-        if status in HOW_COMMANDS_END:
-            return HOW_COMMANDS_END[status]
-        code = self.command["exit_code"]
-        return ("ok", "0") if code == 0 else ("err", str(code))
+    def outcome(self) -> Outcome | None:
+        """How its last command ended, or that it runs."""
+        return Outcome(self.command) if self.command else None
 
 
 def _said(how: str, row: Row) -> str:

@@ -94,6 +94,25 @@ def when(moment: datetime | None) -> SafeString | str:
     )
 
 
+@register.simple_tag
+def who(name: str) -> SafeString | str:
+    """Name who did something. An API key is told from a person by its icon."""
+    if not name.startswith(words.API_KEY):
+        return name or "–"
+    return format_html(
+        '<span class="who">{}<span class="visually-hidden">API key </span>'
+        '<span class="clip">{}</span></span>',
+        icon("key"),
+        name.removeprefix(words.API_KEY),
+    )
+
+
+@register.filter
+def person(name: str) -> str:
+    """Name somebody without an icon, such as `API key nightly`."""
+    return words.person(name)
+
+
 @register.filter
 def short(identifier: object) -> str:
     """Write the first part of an id, which tells it from its neighbours."""

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from ninja import Header, Query, Router, Schema
 from pydantic import Field
 
-from project import database, idempotency
+from project import database, idempotency, words
 from project.api import (
     ApiRequest,
     Id,
@@ -172,7 +172,7 @@ async def note_life(request: ApiRequest, what: str, sandbox: Sandbox) -> None:
 
 def caller(request: ApiRequest) -> str:
     """Say who asks, for the history."""
-    return f"the API key {request.auth.name}"
+    return f"{words.API_KEY}{request.auth.name}"
 
 
 @router.post("/sandbox", response=answers(SandboxOut, 201))

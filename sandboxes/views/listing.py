@@ -8,10 +8,10 @@ from typing import Any
 
 from django.http import HttpResponse
 
-from project import database
+from project import database, words
 from project.models import Project
 from project.pages import PageRequest, page, render
-from sandboxes import listing
+from sandboxes import images, listing
 from sandboxes.listing import SORTS, SPANS, STATES, Listing, Wish
 from sandboxes.views.shared import EXTENSIONS
 
@@ -105,12 +105,12 @@ def _filters(project: Project, wish: Wish) -> list[Filter]:
     offered = listing.choices(project)
     states = {name: word for name, (word, _) in STATES.items()}
     spans = {name: word for name, (word, _) in SPANS.items()}
-    images = {name: name.rpartition("/")[2] for name in offered.images}
-    owners = {name: name for name in offered.owners}
+    names = {name: images.short_name(name) for name in offered.images}
+    owners = {name: words.person(name) for name in offered.owners}
     return [
         _filter(wish, "started", "Started", spans),
         _filter(wish, "state", "State", states),
-        _filter(wish, "image", "Image", images),
+        _filter(wish, "image", "Image", names),
         _filter(wish, "owner", "Owner", owners),
     ]
 

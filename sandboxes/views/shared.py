@@ -14,6 +14,7 @@ from project.errors import NotFound
 from project.pages import PageRequest, enter, sentence
 from project.policy import Right
 from sandboxes.access import how_it_ended
+from sandboxes.images import short_name
 from sandboxes.models import CommandStatus, Sandbox, Status, UsageSample
 
 # With less than this left, the time left is a warning.
@@ -62,6 +63,11 @@ class Head:
     @property
     def state_icon(self) -> str:
         return f"s-{self.sandbox.state}"
+
+    @property
+    def image(self) -> str:
+        """Its image in short; the whole name is in the title."""
+        return short_name(self.sandbox.image)
 
     @property
     def is_running(self) -> bool:

@@ -317,3 +317,17 @@ def test_settings_of_a_dead_one_and_of_a_viewer_have_no_buttons(project: Project
     assert viewer.post(f"/sandboxes/{alive.pk}/settings/", {"name": "x"}).status_code == 403
     gone = visitor(project, Role.OWNER).post(f"/sandboxes/{dead.pk}/settings/", {"name": "x"})
     assert gone.status_code == 404
+
+
+def test_facts_without_a_value_are_dashes_before_their_limits(project: Project) -> None:
+    sandbox = row(project, status=Status.PAUSED, created_by="the API key nightly")
+    page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert '– <span class="faint">of 1 core</span>' in page
+    assert page.count('– <span class="faint">/ ') == 2
+    assert '<span class="clip">nightly</span>' in page
+
+
+def test_image_goes_by_its_short_name(project: Project) -> None:
+    sandbox = row(project, image="registry.example/team/python:3.13")
+    page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert '<span class="clip" title="registry.example/team/python:3.13">python:3.13</span>' in page

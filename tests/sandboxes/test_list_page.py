@@ -15,7 +15,7 @@ from project import database, policy
 from project.models import Activity, Project, Role
 from sandboxes import guests, lifecycle
 from sandboxes.engine import close_engine, get_engine
-from sandboxes.models import Reason, Sandbox, Status
+from sandboxes.models import Command, CommandStatus, Reason, Sandbox, Status
 from sandboxes.options import NewSandbox
 from sandboxes.views.draft import Draft
 from tests.project.people import AsyncBrowser
@@ -92,6 +92,26 @@ async def test_list_shows_text_of_others_as_text(member, project):
 
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+async def test_row_tells_a_key_from_a_person_and_success_from_failure(member, project):
+    made = {"name": "one", "created_by": "the API key nightly", "image": "default"}
+    sandbox = await database.write(make_row, project, **made)
+    await database.write(
+        Command.objects.create,
+        sandbox=sandbox,
+        command="false",
+        status=CommandStatus.EXITED,
+        exit_code=3,
+    )
+
+    page = (await member.get("/sandboxes/")).content.decode()
+
+    owner = re.search(r'<td class="c-owner.*?</td>', page, re.DOTALL)
+    assert owner
+    assert "#i-key" in owner[0]
+    assert '<span class="clip">nightly</span>' in owner[0]
+    assert re.search(r'<span class="badge badge-err"><svg.*?#i-x"/></svg>3</span>', page)
 
 
 async def test_part_is_what_is_alive_of_the_page(member, project):

@@ -157,8 +157,17 @@ def test_row_says_what_ran_last_and_how_it_ended(several, project):
     row = listing.of(project, Wish(q="runs")).rows[0]
 
     assert row.command is not None
-    assert row.command["line"] == ("echo 1" + "x" * 1000)[: listing.LINE]
-    assert row.how_command_ended == ("err", "7")
+    assert row.command.line == ("echo 1" + "x" * 1000)[: listing.LINE]  # type: ignore[attr-defined]
+    assert row.outcome is not None
+    assert row.outcome.badge == ("err", "x", "7")
+
+
+def test_paused_row_says_so_and_that_its_time_runs_on(several, project):
+    row = listing.of(project, Wish(q="paused")).rows[0]
+
+    assert not row.shows_use
+    assert row.shows_time_left
+    assert row.why == "Paused; its time runs on"
 
 
 def test_row_draws_its_last_minute(several, project):
