@@ -21,14 +21,14 @@ urlpatterns: list[URLPattern] = [
     path("settings/rename/", post(settings.rename), name="rename_project"),
     path("settings/delete/", post(settings.delete), name="delete_project"),
     path("settings/members/", members.show, name="members"),
-    path("settings/members/add/", post(members.add), name="add_member"),
+    path("settings/members/add/", members.add, name="add_member"),
     path("settings/members/leave/", post(members.leave), name="leave_project"),
     path("settings/members/<int:membership_id>/role/", post(members.change_role), name="role"),
     path(
         "settings/members/<int:membership_id>/remove/", post(members.remove), name="remove_member"
     ),
     path("settings/keys/", keys.show, name="keys"),
-    path("settings/keys/new/", post(keys.new), name="new_key"),
+    path("settings/keys/new/", keys.new, name="new_key"),
     path("settings/keys/<uuid:key_id>/revoke/", post(keys.revoke), name="revoke_key"),
     path("settings/profile/", profile.profile, name="profile"),
     path("settings/profile/password/", post(profile.change_password), name="change_password"),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.http import HttpResponse, QueryDict
+from django import forms
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.views.decorators.http import require_http_methods
 from django.utils import timezone
 
-from project import events, keys
+from project import events, keys, once
 from project.database import read, write
-from project.errors import Invalid, NotFound
+from project.errors import NotFound
 from project.models import ApiKey, Project
 from project.pages import PageRequest, done, note, page, render
 from project.policy import Right
@@ -33,26 +36,59 @@ AREAS = (
 )
 
 
+class KeyForm(forms.Form):
+    """What is asked of a new key."""
+
+    name = forms.CharField(
+        max_length=LONGEST_NAME, error_messages={"required": "Give the key a name."}
+    )
+    days = forms.TypedChoiceField(
+        choices=LIFETIMES,
+        coerce=int,
+        initial=90,
+        error_messages={"invalid_choice": "Choose when the key expires."},
+    )
+    reach = forms.ChoiceField(choices=(("all", ""), ("some", "")), initial="all")
+    scope = forms.MultipleChoiceField(
+        required=False, choices=[(scope.value, scope.value) for scope in Scope]
+    )
+
+    def clean_name(self) -> str:
+        return " ".join(self.cleaned_data["name"].split())
+
+    def clean(self) -> None:
+        super().clean()
+        if self.cleaned_data.get("reach") == "some" and not self.cleaned_data.get("scope"):
+            self.add_error("scope", "Tick at least one thing that the key may do.")
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes it asks for."""
+        some: list[str] = self.cleaned_data["scope"]
+        return [Scope.ALL] if self.cleaned_data["reach"] == "all" else some
+
+    @property
+    def expiry(self) -> datetime | None:
+        days = self.cleaned_data["days"]
+        return timezone.now() + timedelta(days=days) if days else None
+
+
 @page()
 async def show(request: PageRequest) -> HttpResponse:
-    return await _page(request)
+    """Show the keys; and of one that was just made the token, this once."""
+    if request.GET.get("part") == "rows":
+        return await _page(request, part="#rows")
+    made = await once.take(request, "key")
+    response = await _page(request, form=KeyForm(), made=made)
+    return once.unkept(response) if made else response
 
 
-async def _page(request: PageRequest, key: ApiKey | None = None, token: str = "") -> HttpResponse:
+async def _page(
+    request: PageRequest, *, status: int = 200, part: str = "", **more: Any
+) -> HttpResponse:
     found = await read(_keys_of, request.member.project)
-    context = {
-        "keys": found,
-        "now": timezone.now(),
-        "lifetimes": LIFETIMES,
-        "areas": AREAS,
-        "new_key": key,
-        "token": token,
-    }
-    part = "#rows" if request.GET.get("part") == "rows" else ""
-    response = await render(request, f"project/keys.html{part}", context)
-    if token:
-        response["Cache-Control"] = "no-store"
-    return response
+    context = {"keys": found, "now": timezone.now(), "areas": AREAS, **more}
+    return await render(request, f"project/keys.html{part}", context, status)
 
 
 def _keys_of(project: Project) -> list[ApiKey]:
@@ -61,33 +97,27 @@ def _keys_of(project: Project) -> list[ApiKey]:
     return sorted(found, key=lambda key: key.revoked_at is not None or keys.has_expired(key))
 
 
-@page(needs=Right.MANAGE)
+@require_http_methods(["GET", "HEAD", "POST"])
+@page()
 async def new(request: PageRequest) -> HttpResponse:
-    """Make a key. Its token is on this answer and nowhere else."""
-    name = " ".join(request.POST.get("name", "").split())
-    if not name or len(name) > LONGEST_NAME or "\x00" in name:
-        raise Invalid(f"give the key a name of {LONGEST_NAME} characters at most", tag="no_name")
+    """Make a key. Its token is on the next page and nowhere else."""
+    if request.method != "POST":
+        return HttpResponseRedirect(reverse("keys"))
+    request.member.require(Right.MANAGE)
+    form = KeyForm(request.POST)
+    if not form.is_valid():
+        return await _page(request, form=form, status=422)
     key, token = await write(
         keys.create_key,
         request.member.project,
-        name,
-        may=_scopes(request.POST),
-        expires_at=_expiry(request.POST.get("days", "0")),
+        form.cleaned_data["name"],
+        may=form.scopes,
+        expires_at=form.expiry,
         created_by=request.member.name,
     )
     await _changed(request, "key.create", key, ", ".join(key.scopes))
-    return await _page(request, key, token)
-
-
-def _scopes(form: QueryDict) -> list[str]:
-    """Return the scopes a form asks for."""
-    return [Scope.ALL] if form.get("reach") == "all" else form.getlist("scope")
-
-
-def _expiry(days: str) -> datetime | None:
-    if days not in {str(count) for count, _ in LIFETIMES}:
-        raise Invalid("choose when the key expires", tag="bad_expiry")
-    return timezone.now() + timedelta(days=int(days)) if int(days) else None
+    await once.keep(request, "key", name=key.name, token=token)
+    return await done(request, "", reverse("keys"))
 
 
 @page(needs=Right.MANAGE)

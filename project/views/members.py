@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
-from django.urls import reverse
+from typing import Any
 
-from project import events, members
+from django import forms
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from project import events, members, once
 from project.database import read, write
+from project.errors import Conflict, Invalid
 from project.models import Membership, Role
-from project.pages import PageRequest, done, note, page, render
+from project.pages import PageRequest, done, note, page, render, sentence
 from project.policy import Right
 
 # What each role means, in words of the page that gives it.
@@ -19,41 +24,71 @@ ROLES = (
 )
 
 
+class MemberForm(forms.Form):
+    """Who is to come in, as what."""
+
+    username = forms.CharField(
+        max_length=members.LONGEST_USER_NAME, error_messages={"required": "Type a user name."}
+    )
+    role = forms.ChoiceField(choices=Role, initial=Role.MEMBER)
+    make_account = forms.BooleanField(required=False)
+
+
 @page()
 async def show(request: PageRequest) -> HttpResponse:
-    return await _page(request)
+    """Show the members; and the password of an account that was just made, this once."""
+    if request.GET.get("part") == "rows":
+        return await _page(request, part="#rows")
+    made = await once.take(request, "account")
+    response = await _page(request, form=MemberForm(), made=made)
+    return once.unkept(response) if made else response
 
 
-async def _page(request: PageRequest, added: members.Added | None = None) -> HttpResponse:
+async def _page(
+    request: PageRequest, *, status: int = 200, part: str = "", **more: Any
+) -> HttpResponse:
     found = await read(lambda: list(members.members_of(request.member.project)))
     context = {
         "memberships": found,
         "is_member": any(one.user == request.member.user for one in found),
         "roles": ROLES,
-        "added": added,
+        **more,
     }
-    part = "#rows" if request.GET.get("part") == "rows" else ""
-    response = await render(request, f"project/members.html{part}", context)
-    if added and added.password:
-        response["Cache-Control"] = "no-store"
-    return response
+    return await render(request, f"project/members.html{part}", context, status)
 
 
-@page(needs=Right.MANAGE)
+@require_http_methods(["GET", "HEAD", "POST"])
+@page()
 async def add(request: PageRequest) -> HttpResponse:
-    """Let somebody in. The password of an account that was made for it is shown this once."""
-    added = await write(
-        members.add,
-        request.member.project,
-        request.POST.get("username", ""),
-        members.role_named(request.POST.get("role", "")),
-        make_account=bool(request.POST.get("make_account")),
-    )
+    """Let somebody in. The password of an account that was made for it is on the next page."""
+    if request.method != "POST":
+        return HttpResponseRedirect(reverse("members"))
+    request.member.require(Right.MANAGE)
+    form = MemberForm(request.POST)
+    added = await _added(request, form) if form.is_valid() else None
+    if added is None:
+        return await _page(request, form=form, status=422)
     await _changed(request, "member.add", added.membership, detail=added.membership.role)
-    if added.password:
-        return await _page(request, added)
     name = added.membership.user.username
+    if added.password:
+        await once.keep(request, "account", name=name, password=added.password)
+        return await done(request, "", reverse("members"))
     return await done(request, f"{name} is in, as {added.membership.role}.", reverse("members"))
+
+
+async def _added(request: PageRequest, form: MemberForm) -> members.Added | None:
+    """Add whom the form names; None, with the reason in the form, if that cannot be."""
+    try:
+        return await write(
+            members.add,
+            request.member.project,
+            form.cleaned_data["username"],
+            Role(form.cleaned_data["role"]),
+            make_account=form.cleaned_data["make_account"],
+        )
+    except (Invalid, Conflict) as refusal:
+        form.add_error("username", sentence(refusal.message))
+        return None
 
 
 @page(needs=Right.MANAGE)

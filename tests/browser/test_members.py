@@ -65,7 +65,7 @@ async def test_a_key_is_shown_once_and_does_what_it_may(
     await page.get_by_label("Name").fill(name)
     await page.get_by_label("Only what is ticked here").check()
     await page.get_by_role("group", name="Disks").get_by_label("Read", exact=True).check()
-    await page.get_by_role("button", name="Make the key").click()
+    await page.get_by_role("button", name="Create key").click()
     token = await page.get_by_label("API key", exact=True).input_value()
     assert token.startswith("sk-ac-")
 

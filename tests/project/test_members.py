@@ -35,16 +35,22 @@ def test_an_owner_adds_somebody_who_has_an_account(owner: Client, project: Proje
 
 
 def test_an_account_is_made_only_if_that_is_wanted(owner: Client, project: Project) -> None:
-    form = {"username": "new-one", "role": "member"}
-    answer = owner.post(reverse("add_member"), form, headers={"Accept": "application/json"})
-    assert answer.status_code == 400
-    assert "there is no account new-one" in answer.json()["error"]
+    form = {"username": "new-one", "role": "viewer"}
+    answer = owner.post(reverse("add_member"), form)
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "There is no account new-one" in page
+    # What was typed and chosen is still there.
+    assert 'value="new-one"' in page
+    assert '<option value="viewer" selected>' in page
     assert not User.objects.filter(username="new-one").exists()
 
 
 def test_a_new_accounts_password_is_shown_once_and_works(owner: Client, project: Project) -> None:
     form = {"username": "new-one", "role": "member", "make_account": "1"}
-    answer = owner.post(reverse("add_member"), form)
+    went = owner.post(reverse("add_member"), form)
+    assert went.status_code == 303
+    answer = owner.get(went["Location"])
     page = answer.content.decode()
     password = page.split('id="password" value="')[1].split('"')[0]
     assert answer["Cache-Control"] == "no-store"
