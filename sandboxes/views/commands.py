@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from functools import cached_property
 from urllib.parse import urlencode
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 
@@ -22,6 +23,8 @@ from sandboxes.processes import ProcessRequest
 from sandboxes.views.shared import context_for, find_sandbox, url_of
 
 PAGE = 50
+# The output of so many commands is searched, the newest: of each up to a quarter of a megabyte.
+SEARCHED = 200
 # Of the visitor's own commands so many are offered to be run again with the key Up.
 RECALLED = 50
 RECALLED_LENGTH = 4000
@@ -61,9 +64,16 @@ class Run:
     def bytes(self) -> int:
         return self.row.stdout_bytes + self.row.stderr_bytes
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of its output there are still."""
+        return len(self.row.stdout.encode()) + len(self.row.stderr.encode())
+
 
 class Runs:
     """A page of the history, as the address asks for it. Looks up what a template asks for, once."""
+
+    searched = SEARCHED
 
     def __init__(self, sandbox: Sandbox, query: QueryDict) -> None:
         self.sandbox = sandbox
@@ -79,20 +89,30 @@ class Runs:
         if self.by:
             rows = rows.filter(requested_by=self.by)
         if self.text:
-            rows = rows.filter(
-                Q(command__icontains=self.text)
-                | Q(stdout__icontains=self.text)
-                | Q(stderr__icontains=self.text)
-            )
+            rows = rows.filter(Q(command__icontains=self.text) | self._says_so)
         return rows
+
+    @property
+    def _says_so(self) -> Q:
+        """What finds the text in the output of the newest commands."""
+        said = Q(stdout__icontains=self.text) | Q(stderr__icontains=self.text)
+        return Q(created_at__gte=self.searched_from) & said if self.searched_from else said
+
+    @cached_property
+    def searched_from(self) -> datetime | None:
+        """When the oldest command began whose output is searched; None: all are."""
+        newest = self.sandbox.commands.order_by("-created_at", "-id")
+        return newest.values_list("created_at", flat=True)[SEARCHED - 1 : SEARCHED].first()
+
+    @property
+    def limits_search(self) -> bool:
+        """Is there older output that a search leaves out?"""
+        return bool(self.text and self.searched_from)
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        found = self._found
-        return {
-            "all": found.count(),
-            **{name: found.filter(condition).count() for name, condition in SHOWN.items()},
-        }
+        named = {name: Count("pk", filter=condition) for name, condition in SHOWN.items()}
+        return self._found.aggregate(all=Count("pk"), **named)
 
     @property
     def total(self) -> int:

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 
 from project.models import Project, Role
 from sandboxes.models import Command, CommandStatus, Door, Sandbox
 from sandboxes.outcome import Outcome
+from sandboxes.views.commands import Runs
 from tests.sandboxes.test_detail_page import row, visitor
 
 pytestmark = pytest.mark.slow
@@ -227,3 +229,37 @@ def test_how_it_ended_is_said_in_words(changes: dict[str, Any], word: str, words
     outcome = Outcome(Command(**{"status": CommandStatus.EXITED, **changes}))
     assert outcome.word == word
     assert words in outcome.words
+
+
+def test_output_is_searched_in_the_newest_commands_alone_and_the_page_says_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandboxes.views.commands.SEARCHED", 2)
+    sandbox = row(project)
+    now = timezone.now()
+    for age, name in enumerate(("new", "middle", "old", "needle-in-its-text")):
+        ran(sandbox, name, stdout="a needle", created_at=now - timedelta(minutes=age))
+    page = shown(visitor(project), sandbox, "?q=needle")
+    assert rows_of(page) == ["new", "middle", "needle-in-its-text"]
+    assert "Output is searched in the newest" in page
+    assert "Output is searched" not in shown(visitor(project, Role.OWNER), sandbox)
+
+
+def test_a_search_reads_the_outputs_twice_and_no_more(
+    project: Project, django_assert_num_queries: Any
+) -> None:
+    sandbox = row(project)
+    ran(sandbox, "one", stdout="needle", exit_code=1)
+    found = Runs(sandbox, QueryDict("q=needle"))
+    # From where on it searches, the three counts, and the page.
+    with django_assert_num_queries(3):
+        assert found.counts == {"all": 1, "failed": 1, "running": 0}
+        assert [run.row.command for run in found.rows] == ["one"]
+
+
+def test_how_much_is_kept_is_said_before_the_download(project: Project) -> None:
+    sandbox = row(project)
+    cut = ran(sandbox, "yes", stdout="y" * 2048, stdout_bytes=50 * 2**20, truncated=True)
+    page = shown(visitor(project), sandbox, f"?open={cut.pk}")
+    assert "2.0 KB kept of 50 MB" in page
+    assert 'title="Download what is kept: 2.0 KB of 50 MB"' in page
