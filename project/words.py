@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 MINUTE, HOUR, DAY = 60, 3600, 86400
 # What stands before the name of an API key where somebody is named.
 API_KEY = "the API key "
+# Characters that break a line, or turn what stands around them the other way.
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def size(count: float) -> str:
@@ -46,6 +50,11 @@ def ago(seconds: float) -> str:
     if seconds < 2 * DAY:
         return f"{int(seconds // HOUR)} h ago"
     return f"{int(seconds // DAY)} d ago"
+
+
+def seen(text: str) -> str:
+    """Write what cannot be seen, and would garble what stands around it, as such as `\\u202e`."""
+    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def person(name: str) -> str:

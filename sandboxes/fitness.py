@@ -82,13 +82,15 @@ async def _engine_problem() -> str:
     missing = next((finding for finding in results if finding.required and not finding.ok), None)
     if missing is None:
         return ""
-    problem = (
+    if missing.name == selftest.PROBE_BOX:
+        found = missing.found.rstrip(".")
+        raise Unavailable(
+            f"no sandbox can be made now. {found}. {missing.advice}", tag="engine_unfit"
+        )
+    return (
         f"no sandbox is made here: {missing.name} is {missing.found},"
         f" and should be {missing.expected}. {missing.advice}"
     )
-    if missing.name == selftest.PROBE_BOX:
-        raise Unavailable(problem, tag="engine_unfit")
-    return problem
 
 
 async def _image_problem(image: str) -> str:

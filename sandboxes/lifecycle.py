@@ -28,7 +28,7 @@ from sandboxes.engine import get_engine
 from sandboxes.engine.base import BoxSpec
 from sandboxes.guest.command import agent_command
 from sandboxes.models import ALIVE, UNFINISHED, Installation, Reason, Sandbox, Status
-from sandboxes.options import NewSandbox, check_labels, lifetime, limits_for
+from sandboxes.options import NewSandbox, check_labels, check_name, lifetime, limits_for
 
 logger = logging.getLogger(__name__)
 
@@ -266,11 +266,15 @@ async def describe(
     labels: Mapping[str, str] | None = None,
     records_terminals: bool | None = None,
 ) -> Sandbox:
-    """Name a sandbox, label it, have its new terminals recorded. Raises NotFound for a dead one."""
+    """Name a sandbox, label it, have its new terminals recorded. Raises NotFound for a dead one.
+
+    Raises Invalid for a name or label that cannot be one.
+    """
     changes: dict[str, Any] = {}
     if records_terminals is not None:
         changes["records_terminals"] = sandbox.records_terminals = records_terminals
     if name is not None:
+        check_name(name)
         changes["name"] = sandbox.name = name
     if labels is not None:
         check_labels(labels)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db import models
 from django.utils import timezone
 
+from project import words
 from project.models import Project
 
 
@@ -116,7 +117,7 @@ class Sandbox(models.Model):
         )
 
     def __str__(self) -> str:
-        return self.name or str(self.id)[:8]
+        return words.seen(self.name) or str(self.id)[:8]
 
     @property
     def box_name(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
+from project import words
 from project.errors import Invalid
 from sandboxes.engine import profile
 
@@ -15,6 +16,7 @@ MIB = 2**20
 MIN_CPUS = 0.05
 MIN_WORKSPACE_BYTES = 1 * MIB
 MIN_SECONDS = 10
+MAX_NAME = 200
 MAX_LABELS = 50
 MAX_LABEL_LENGTH = 200
 MAX_VARIABLES = 100
@@ -55,6 +57,7 @@ class Limits:
 
 def limits_for(wish: NewSandbox) -> Limits:
     """Return what the sandbox gets. Raises Invalid naming the bound that was crossed."""
+    check_name(wish.name)
     check_labels(wish.labels)
     check_environment(wish.env)
     if wish.network != "none":
@@ -124,6 +127,17 @@ def _workspace_for(wish: NewSandbox, memory: int) -> int:
             f" have room for a workspace of {largest} at most"
         )
     return workspace
+
+
+def check_name(name: str) -> None:
+    """Raise Invalid for a name that pages and logs could not show as it is."""
+    if len(name) > MAX_NAME:
+        raise Invalid(f"name: {MAX_NAME} characters at most")
+    if words.UNSEEN.search(name):
+        raise Invalid(
+            "name: line breaks, other control characters and those that turn the direction"
+            " of text are not allowed"
+        )
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

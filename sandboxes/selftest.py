@@ -247,9 +247,9 @@ def _no_probe(error: Exception) -> Finding:
         PROBE_BOX,
         False,
         "starts and answers",
-        str(error) or f"no answer within {DEADLINE_SECONDS:.0f} s",
-        "No sandbox can be started. Is the engine running, and may this user reach it"
-        " (DOCKER_HOST, membership in the group docker)? The server's log says more.",
+        str(error) or f"No answer within {DEADLINE_SECONDS:.0f} s",
+        "Is the engine running, and may this user reach it (DOCKER_HOST, membership in the"
+        " group docker)? The server's log says more.",
     )
 
 

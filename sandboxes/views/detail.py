@@ -69,7 +69,9 @@ async def stop(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
 
 @page()
 async def pause(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
-    return await _frozen(request, sandbox_id, lifecycle.pause, "sandbox.pause", "is paused")
+    return await _frozen(
+        request, sandbox_id, lifecycle.pause, "sandbox.pause", "is paused; its time runs on"
+    )
 
 
 @page()

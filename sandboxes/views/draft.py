@@ -20,11 +20,11 @@ DEFAULT_IMAGE = "default"
 CUSTOM = "custom"
 MINUTE, HOUR = 60, 3600
 LIFETIMES = (15 * MINUTE, 30 * MINUTE, HOUR, 8 * HOUR)
-MAX_NAME = 200
 # Rows for variables and labels that a page without scripts has to spare.
 SPARE_ROWS = 3
 # Which field of the form a refusal's first word is about.
 FIELDS = {
+    "name": "name",
     "cpu": "cpus",
     "memory": "memory",
     "workspace_size": "workspace",
@@ -192,8 +192,6 @@ class Draft:
             network=self.network or "none",
             records_terminals=self.records,
         )
-        if len(self.name) > MAX_NAME:
-            errors["name"] = f"{MAX_NAME} characters at most."
         wish = self._with_lifetime(self._with_size(wish, errors), errors)
         for check in (limits_for, lambda it: images.choose(it.image)):
             try:

@@ -12,7 +12,7 @@ from project.pages import PageRequest, done, note, page, render
 from project.policy import Right
 from sandboxes import lifecycle
 from sandboxes.models import Sandbox
-from sandboxes.options import NEVER
+from sandboxes.options import MAX_NAME, NEVER
 from sandboxes.views.shared import context_for, find_sandbox, url_of
 
 LIFETIMES = (
@@ -23,7 +23,6 @@ LIFETIMES = (
     (8 * 60 * 60, "8 hours"),
     (24 * 60 * 60, "24 hours"),
 )
-NAME_LENGTH = 200
 
 
 @page()
@@ -37,7 +36,7 @@ async def settings(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
         "settings",
         lifetimes=_lifetimes(sandbox),
         labels="\n".join(f"{name}={value}" for name, value in sandbox.labels.items()),
-        name_length=NAME_LENGTH,
+        name_length=MAX_NAME,
     )
     return await render(request, "sandboxes/settings.html", context)
 
@@ -58,7 +57,7 @@ async def _change(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     form = request.POST
     if "name" in form:
         await lifecycle.describe(
-            sandbox, name=_name(form["name"]), labels=_labels(form.get("labels", ""))
+            sandbox, name=" ".join(form["name"].split()), labels=_labels(form.get("labels", ""))
         )
     if "lifetime" in form:
         await lifecycle.extend(sandbox, _lifetime(form["lifetime"]))
@@ -66,13 +65,6 @@ async def _change(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
         await lifecycle.describe(sandbox, records_terminals=form["recording"] == "on")
     await note(request, "sandbox.change", object_id=sandbox.pk, object_name=str(sandbox))
     return await done(request, "Saved.", url_of(sandbox, "settings"))
-
-
-def _name(text: str) -> str:
-    name = " ".join(text.split())
-    if len(name) > NAME_LENGTH:
-        raise Invalid(f"a name has {NAME_LENGTH} characters at most")
-    return name
 
 
 def _labels(text: str) -> dict[str, str]:

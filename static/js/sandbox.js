@@ -54,5 +54,7 @@ document.addEventListener("submit", (event) => {
 // The menus are not drawn anew with the head.
 document.addEventListener("htmx:after:swap", () => {
   const state = head()?.dataset.state;
-  for (const part of document.querySelectorAll("[data-when]")) part.hidden = part.dataset.when !== state;
+  for (const part of document.querySelectorAll("[data-when]")) {
+    part.hidden = !part.dataset.when.split(" ").includes(state);
+  }
 });

@@ -54,6 +54,16 @@ def test_every_page_has_the_strict_policy(pages: dict[Route, tuple[str, str]]) -
             assert bound in policy, route
 
 
+def test_documentation_of_the_api_has_a_policy_of_its_own() -> None:
+    answer = Client().get("/api/v1/docs")
+    policy = answer["Content-Security-Policy"]
+    assert policy.startswith(STRICT)
+    # Only the lean handler serves it in earnest, without the middleware of pages.
+    assert "script-src 'self'; style-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer["X-Frame-Options"] == "DENY"
+
+
 def test_no_page_has_anything_inline(pages: dict[Route, tuple[str, str]]) -> None:
     for route, (_, text) in pages.items():
         for pattern in (INLINE, HANDLER, STYLE, FOREIGN):

@@ -274,7 +274,8 @@ def test_lifetime_and_recording_can_be_changed(project: Project) -> None:
     sandbox = row(project)
     client = visitor(project)
     client.post(f"/sandboxes/{sandbox.pk}/settings/", {"lifetime": "3600"})
-    client.post(f"/sandboxes/{sandbox.pk}/settings/", {"recording": "on"})
+    # The box of the form comes after what stands for an empty one.
+    client.post(f"/sandboxes/{sandbox.pk}/settings/", {"recording": ["off", "on"]})
     sandbox.refresh_from_db()
     assert sandbox.lifetime_seconds == 3600
     assert sandbox.records_terminals
@@ -288,6 +289,7 @@ def test_lifetime_and_recording_can_be_changed(project: Project) -> None:
     "wish",
     [
         {"name": "x" * 201},
+        {"name": "a\u202eb"},
         {"name": "x", "labels": "no equals"},
         {"name": "x", "labels": "1=digit first"},
         {"lifetime": "soon"},
@@ -331,3 +333,20 @@ def test_image_goes_by_its_short_name(project: Project) -> None:
     sandbox = row(project, image="registry.example/team/python:3.13")
     page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
     assert '<span class="clip" title="registry.example/team/python:3.13">python:3.13</span>' in page
+
+
+def test_name_that_would_garble_a_page_is_shown_escaped(project: Project) -> None:
+    sandbox = row(project, name="txt.\u202egpj\nsecond")
+    page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert "\u202e" not in page
+    assert "txt.\\u202egpj\\u000asecond" in page
+
+
+def test_paused_one_says_that_its_time_runs_on_and_offers_no_run(project: Project) -> None:
+    sandbox = row(project, status=Status.PAUSED)
+    client = visitor(project)
+    page = client.get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert "Its time runs on" in page
+    page = client.get(f"/sandboxes/{sandbox.pk}/commands/").content.decode()
+    assert 'data-when="running starting" hidden' in page
+    assert 'data-when="paused">' in page

@@ -89,6 +89,9 @@ export class Status {
     }
     const keys = document.querySelector(".term-keys");
     if (keys) keys.hidden = true;
+    if (reason === "stopped") {
+      for (const part of document.querySelectorAll("[data-while-alive]")) part.remove();
+    }
     this.#write("state", "Ended");
     document.body.dispatchEvent(new CustomEvent("resync"));
   }
