@@ -15,9 +15,12 @@ from django.conf import settings
 from project.errors import Failed, Invalid, Unavailable
 from sandboxes import guests, images, selftest
 from sandboxes.engine import get_engine
-from sandboxes.engine.base import ImageNotFound
+from sandboxes.engine.base import Engine, EngineError, ImageNotFound
 
 logger = logging.getLogger(__name__)
+
+# A form waits so long to learn which images there are.
+LOOK_SECONDS = 2.0
 
 # Of the engine (""), or of the image with this id: the sentence that says what is wrong.
 _problems: dict[str, str] = {}
@@ -63,6 +66,31 @@ async def require_fit(image: str) -> None:
     problem = await _known(image_id, lambda: _image_problem(image))
     if problem:
         raise Invalid(f"image: {problem}", tag="image_unfit")
+
+
+async def offered() -> list[str]:
+    """Return the images, beside the default one, that may be chosen and are on the engine.
+
+    All that may be chosen if the engine cannot be asked: the refusal comes when one is used.
+    """
+    engine = get_engine()
+    listed = list(settings.SANDBOX_IMAGES)
+    if engine.name == "local" or not listed:
+        return listed
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            there = await asyncio.gather(*(_is_there(engine, name) for name in listed))
+    except (EngineError, TimeoutError):
+        return listed
+    return [name for name, found in zip(listed, there, strict=True) if found]
+
+
+async def _is_there(engine: Engine, image: str) -> bool:
+    try:
+        await engine.image(image)
+    except ImageNotFound:
+        return False
+    return True
 
 
 async def _known(key: str, examined: Callable[[], Awaitable[str]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -81,18 +81,36 @@ def lifetime(timeout: int | str | None) -> int | None:
         raise Invalid('timeout: must be a number of seconds, or "never"')
     return int(
         _within(
-            "timeout", timeout, settings.SANDBOX_SECONDS, MIN_SECONDS, settings.SANDBOX_MAX_SECONDS
+            "timeout",
+            timeout,
+            settings.SANDBOX_SECONDS,
+            MIN_SECONDS,
+            settings.SANDBOX_MAX_SECONDS,
+            say=lambda seconds: f"{seconds} seconds",
         )
     )
 
 
-def _within[N: (int, float)](name: str, wanted: N | None, default: N, least: N, most: N) -> N:
+def _within[N: (int, float)](
+    name: str,
+    wanted: N | None,
+    default: N,
+    least: N,
+    most: N,
+    *,
+    say: Callable[[N], str] = str,
+) -> N:
     value = default if wanted is None else wanted
     if value != value or value < least:
-        raise Invalid(f"{name}: must be {least} at least")
+        raise Invalid(f"{name}: must be {say(least)} at least")
     if value > most:
-        raise Invalid(f"{name}: at most {most} is allowed here")
+        raise Invalid(f"{name}: at most {say(most)} is allowed here")
     return value
+
+
+def _megabytes(count: int) -> str:
+    """Write a bound in the unit of the form; whoever asks in bytes gets it right, too."""
+    return f"{count // MIB} MB"
 
 
 def _memory_for(wish: NewSandbox) -> int:
@@ -104,9 +122,9 @@ def _memory_for(wish: NewSandbox) -> int:
         if default > most:
             raise Invalid(
                 f"workspace_size: its files live in memory, twice as much of which is needed;"
-                f" at most {most} is allowed here"
+                f" at most {_megabytes(most)} is allowed here"
             )
-    return _within("memory", wish.memory, default, profile.LEAST_MEMORY, most)
+    return _within("memory", wish.memory, default, profile.LEAST_MEMORY, most, say=_megabytes)
 
 
 def _workspace_for(wish: NewSandbox, memory: int) -> int:
@@ -120,11 +138,12 @@ def _workspace_for(wish: NewSandbox, memory: int) -> int:
         settings.SANDBOX_WORKSPACE_BYTES,
         MIN_WORKSPACE_BYTES,
         settings.SANDBOX_MAX_WORKSPACE_BYTES,
+        say=_megabytes,
     )
     if workspace > largest:
         raise Invalid(
-            f"workspace_size: files live in memory, so {memory} bytes of memory"
-            f" have room for a workspace of {largest} at most"
+            f"workspace_size: files live in memory, so {_megabytes(memory)} of memory"
+            f" have room for a workspace of {_megabytes(largest)} at most"
         )
     return workspace
 

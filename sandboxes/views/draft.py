@@ -14,7 +14,7 @@ from project.errors import Invalid
 from project.pages import sentence
 from sandboxes import images, names
 from sandboxes.models import Sandbox
-from sandboxes.options import MIB, NEVER, Limits, NewSandbox, limits_for
+from sandboxes.options import MIB, MIN_SECONDS, NEVER, Limits, NewSandbox, limits_for
 
 DEFAULT_IMAGE = "default"
 CUSTOM = "custom"
@@ -225,8 +225,17 @@ class Draft:
             return replace(wish, timeout=NEVER)
         if self.lifetime != CUSTOM:
             return replace(wish, timeout=_whole(self.lifetime, "lifetime", errors))
-        minutes = _whole(self.minutes, "lifetime", errors)
-        return replace(wish, timeout=None if minutes is None else minutes * MINUTE)
+        return replace(wish, timeout=self._custom_seconds(errors))
+
+    def _custom_seconds(self, errors: dict[str, str]) -> int | None:
+        least, most = -(-MIN_SECONDS // MINUTE), settings.SANDBOX_MAX_SECONDS // MINUTE
+        typed = self.minutes
+        # Longer than any bound can be, and too long to count in.
+        is_number = typed.isascii() and typed.isdigit() and len(typed) < 10
+        if not is_number or not least <= int(typed) <= most:
+            errors["minutes"] = f"Type a whole number of minutes, from {least} to {most}."
+            return None
+        return int(typed) * MINUTE
 
 
 def _size_of(sandbox: Sandbox) -> str:

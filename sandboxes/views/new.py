@@ -16,7 +16,7 @@ from project import database
 from project.errors import Invalid, NotFound, Refused
 from project.pages import PageRequest, done, note, page, render, sentence
 from project.policy import Right
-from sandboxes import images, lifecycle
+from sandboxes import fitness, images, lifecycle
 from sandboxes.access import sandbox_for
 from sandboxes.models import Sandbox
 from sandboxes.options import Limits, NewSandbox, limits_for
@@ -94,7 +94,7 @@ async def _form(
         "problem": errors.get("", ""),
         "sizes": sizes(),
         "lifetimes": [(str(seconds), words) for seconds, words in lifetimes()],
-        "images": _offered_images(),
+        "images": await _offered_images(),
         "allows_never": settings.SANDBOX_ALLOW_NEVER,
         "limits": {
             "cpus": settings.SANDBOX_MAX_CPUS,
@@ -107,10 +107,11 @@ async def _form(
     return await render(request, "sandboxes/new.html", context, status)
 
 
-def _offered_images() -> list[tuple[str, str, str]]:
+async def _offered_images() -> list[tuple[str, str, str]]:
     """Return the value, the title and the full name of each image that may be chosen."""
-    first = (DEFAULT_IMAGE, "Default", images.default_image())
-    return [first, *((name, name.rpartition("/")[2], name) for name in settings.SANDBOX_IMAGES)]
+    first = (DEFAULT_IMAGE, "default", images.default_image())
+    others = [name for name in await fitness.offered() if name != images.default_image()]
+    return [first, *((name, images.short_name(name), name) for name in others)]
 
 
 def _outcome(request: HttpRequest, wish: NewSandbox, errors: dict[str, str]) -> dict[str, Any]:
@@ -118,9 +119,11 @@ def _outcome(request: HttpRequest, wish: NewSandbox, errors: dict[str, str]) -> 
     gets = None if errors else _limits(wish)
     return {
         "wish": wish,
+        "errors": errors,
         "gets": gets,
         "lasts": span(gets.lifetime_seconds) if gets and gets.lifetime_seconds else "",
-        "image_name": wish.image or DEFAULT_IMAGE,
+        "image_name": images.short_name(wish.image or images.default_image()),
+        "image": wish.image or images.default_image(),
         "call": _call(request, wish),
     }
 

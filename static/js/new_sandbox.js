@@ -1,8 +1,9 @@
-// The form of a new sandbox: rows come and go, and while the box is made the page says so.
+// The form of a new sandbox: rows come and go, what is wrong is said by its field once that was
+// left, and while the box is made the page says so.
 
 const form = document.getElementById("new");
 const create = document.getElementById("create");
-const making = form.querySelector(".making");
+const making = document.querySelector(".making");
 
 // --- Rows of variables and labels -----------------------------------------------------------
 
@@ -56,4 +57,33 @@ form.addEventListener("submit", () => {
 // Back from the sandbox's page, to the form as it was left.
 addEventListener("pageshow", () => show(false));
 
-form.querySelector('[aria-invalid="true"]')?.focus();
+// --- What is wrong ---------------------------------------------------------------------------
+
+// What a field's error goes by, where it is not the field's own name.
+const ERRORS = { env_name: "environment", env_value: "environment", label_name: "labels", label_value: "labels" };
+const left = new Set();
+
+function say(place, words) {
+  place.querySelector("span").textContent = words;
+  place.hidden = !words;
+  const input = form.elements[place.dataset.error];
+  if (input instanceof Element) input.setAttribute("aria-invalid", String(Boolean(words)));
+}
+
+function showErrors() {
+  const errors = JSON.parse(document.getElementById("new-errors").textContent);
+  for (const place of form.querySelectorAll("[data-error]")) {
+    const { error } = place.dataset;
+    if (left.has(error) || !errors[error]) say(place, errors[error] ?? "");
+  }
+}
+
+form.addEventListener("focusout", ({ target }) => {
+  if (!target.name) return;
+  left.add(ERRORS[target.name] ?? target.name);
+  showErrors();
+});
+document.addEventListener("htmx:after:swap", showErrors);
+
+const first = form.querySelector("[data-error]:not([hidden])")?.closest(".field");
+first?.querySelector("input:checked, input:not([type=hidden]):not([type=radio])")?.focus();

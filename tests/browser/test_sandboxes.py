@@ -88,11 +88,17 @@ async def test_what_is_wrong_stands_at_its_field(page: Page, watch: Watch) -> No
 
     await page.get_by_role("radio", name="Custom").first.check()
     await page.get_by_label("CPUs", exact=True).fill("99")
-    await expect(page.locator("#outcome")).to_contain_text("not right yet")
+    await expect(page.locator("#outcome")).to_contain_text("when the form is complete")
+    # Nothing is wrong with a field before it was left.
+    errors = page.locator(".error:visible")
+    await expect(errors).to_have_count(0)
+    await page.keyboard.press("Tab")
+    await expect(errors).to_contain_text("At most")
+    await expect(page.get_by_role("button", name="Create sandbox")).to_be_in_viewport()
     await page.get_by_role("button", name="Create sandbox").click()
 
     await expect(page.get_by_label("CPUs", exact=True)).to_be_focused()
-    await expect(page.locator(".error")).to_contain_text("At most")
+    await expect(errors).to_contain_text("At most")
     await expect(page.get_by_label("CPUs", exact=True)).to_have_value("99")
     await assert_accessible(page)
 

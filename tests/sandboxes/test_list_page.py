@@ -257,8 +257,13 @@ async def test_form_makes_the_sandbox_it_describes(engine, member, project):
         ({"size": "custom", "cpus": "1", "memory": "nan", "workspace": "1"}, "above 0"),
         ({"size": "custom", "cpus": "1", "memory": "512", "workspace": "400"}, "files live in mem"),
         ({"size": "huge"}, "Choose a size."),
-        ({"lifetime": "custom", "minutes": "-1"}, "Type a whole number."),
-        ({"lifetime": "1"}, "Must be 10 at least."),
+        ({"size": "custom", "cpus": "1", "memory": "256", "workspace": "200"}, "256 MB of memory"),
+        ({"size": "custom", "cpus": "1", "memory": "1", "workspace": "1"}, "Must be 64 MB at"),
+        ({"lifetime": "custom", "minutes": ""}, "of minutes, from 1 to 1440."),
+        ({"lifetime": "custom", "minutes": "-1"}, "of minutes, from 1 to 1440."),
+        ({"lifetime": "custom", "minutes": "0"}, "of minutes, from 1 to 1440."),
+        ({"lifetime": "custom", "minutes": "999999999999"}, "of minutes, from 1 to 1440."),
+        ({"lifetime": "1"}, "Must be 10 seconds at least."),
         ({"lifetime": "never"}, "is not allowed here"),
         ({"image": "evil:latest"}, "is not offered here"),
         ({"network": "host"}, "is offered here"),
@@ -273,7 +278,7 @@ async def test_what_is_wrong_is_said_at_its_field(engine, member, fields, proble
 
     page = answer.content.decode()
     assert answer.status_code == 422
-    errors = re.findall(r'<p class="error">.*?</svg>(.*?)</p>', page)
+    errors = re.findall(r'<p class="error" data-error="\w+">.*?<span>(.*?)</span></p>', page)
     assert any(problem.lower() in error.lower() for error in errors), errors
     assert f'value="{fields.get("name", "calm-otter")}"' in page
     assert not await database.read(Sandbox.objects.exists)
