@@ -63,7 +63,9 @@ def put_held(
 def _not_expected(path: str, expected_etag: str) -> Conflict:
     if not expected_etag:
         return entries.taken(path, "a file")
-    return Conflict(f"{entries.name_of(path)} has changed since it was opened", tag="changed")
+    return Conflict(
+        f"the file {entries.name_of(path)} has changed since it was opened", tag="changed"
+    )
 
 
 def mkdir(disk_id: uuid.UUID, path: str, empty: Blob, *, exist_ok: bool) -> Entry:

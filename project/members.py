@@ -61,7 +61,9 @@ def add(project: Project, user_name: str, role: Role, *, make_account: bool = Fa
         if user is None:
             return _add_new(project, user_name, role, make_account)
         if project.memberships.filter(user=user).exists():
-            raise Conflict(f"{user.username} is in {project} already", tag="member_already")
+            raise Conflict(
+                f"the project {project} has {user.username} already", tag="member_already"
+            )
         return Added(policy.add_member(project, user, role))
 
 
@@ -143,7 +145,7 @@ def _locked(project: Project, membership_id: int) -> Membership:
 def _require_other_owner(membership: Membership) -> None:
     if left_alone([membership.pk]):
         raise Conflict(
-            f"{membership.user.username} is the last owner; make somebody else an owner first",
+            f"the last owner is {membership.user.username}; make somebody else an owner first",
             tag="last_owner",
         )
 
@@ -201,7 +203,7 @@ def delete_project(member: Member) -> None:
         if not problem and not policy.projects_of(member.user).exclude(pk=project.pk).exists():
             problem = "it is your only project; make another one first"
         if problem:
-            raise Conflict(f"{project} is kept: {problem}", tag="project_not_empty")
+            raise Conflict(f"the project {project} is kept: {problem}", tag="project_not_empty")
         project.delete()
     keys.forget()
 

@@ -269,8 +269,12 @@ async def error_page(request: HttpRequest, status: int, message: str) -> HttpRes
 
 
 def sentence(text: str) -> str:
-    """Write what an action said as a sentence on a page."""
-    text = text[:1].upper() + text[1:]
+    """Write what an action said as a sentence on a page.
+
+    A first word that is no plain word is a name, and stays as it is.
+    """
+    if text.partition(" ")[0].rstrip(",:;.").isalpha():
+        text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "?", "…")) else f"{text}."
 
 

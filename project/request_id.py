@@ -7,7 +7,10 @@ import re
 import secrets
 from contextvars import ContextVar
 
-_current: ContextVar[str] = ContextVar("request_id", default="-")
+# What is done outside of any request.
+NONE = "-"
+
+_current: ContextVar[str] = ContextVar("request_id", default=NONE)
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 

@@ -6,17 +6,23 @@ import csv
 import io
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from django.db.models import Q, QuerySet
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 
+from project import request_id
 from project.database import read
 from project.errors import Invalid
 from project.ids import is_id
 from project.models import Activity
 from project.policy import Member
 
+# What an address may say of a filter.
+NAMES = ("actor", "verb", "object", "outcome", "door", "from", "to")
+FIRST_YEAR, LAST_YEAR = 1900, 9000
+LONGEST_ZONE = 60
 PAGE_ROWS = 100
 CSV_ROWS = 1_000
 COLUMNS = (
@@ -62,7 +68,7 @@ WORDS = {
     "sandbox.end": "ended sandbox",
     "sandbox.expire": "ended sandbox, its time was over",
     "sandbox.extend": "extended sandbox",
-    "sandbox.kill": "killed sandbox",
+    "sandbox.kill": "stopped sandbox",
     "sandbox.pause": "paused sandbox",
     "sandbox.resume": "resumed sandbox",
     "sandbox.show_environment": "looked at the environment of",
@@ -160,32 +166,45 @@ class Filter:
 
 
 def filter_of(query: QueryDict) -> Filter:
-    """Read a filter from an address. Raises Invalid for what no filter can be."""
-    wanted = Filter(
-        actor=query.get("actor", "").strip(),
-        verb=query.get("verb", "").strip(),
-        object=query.get("object", "").strip(),
-        outcome=query.get("outcome", ""),
-        door=query.get("door", ""),
-        since=query.get("from", ""),
-        until=query.get("to", ""),
+    """Read a filter from an address. What is no day counts for nothing: see `ignored`."""
+    said = {name: query.get(name, "").replace("\x00", "").strip() for name in NAMES}
+    return Filter(
+        actor=said["actor"],
+        verb=said["verb"],
+        object=said["object"],
+        outcome=said["outcome"],
+        door=said["door"],
+        since=said["from"] if _day(said["from"]) else "",
+        until=said["to"] if _day(said["to"]) else "",
     )
-    if any("\x00" in value for _, value in wanted.pairs()):
-        raise Invalid("a filter must not hold a NUL character")
-    for day in (wanted.since, wanted.until):
-        _day(day)
-    return wanted
+
+
+def ignored(query: QueryDict) -> list[str]:
+    """Return what an address says instead of a day."""
+    said = [query.get(name, "").strip() for name in ("from", "to")]
+    return [text for text in said if text and _day(text) is None]
 
 
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        day = date.fromisoformat(text)
     except ValueError:
-        raise Invalid("from and to are dates, such as 2026-11-24") from None
+        return None
+    # Every zone has a midnight then.
+    return day if FIRST_YEAR <= day.year <= LAST_YEAR else None
 
 
-def lines_of(member: Member, wanted: Filter) -> QuerySet[Activity]:
-    """Return the lines a person may see and wants to, newest first.
+def zone_of(request: HttpRequest) -> tzinfo:
+    """Return the time zone that a browser said it is in; before that, UTC."""
+    name = request.COOKIES.get("zone", "")
+    try:
+        return ZoneInfo(name[:LONGEST_ZONE]) if name else UTC
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+def lines_of(member: Member, wanted: Filter, zone: tzinfo = UTC) -> QuerySet[Activity]:
+    """Return the lines a person may see and wants to, newest first. Days are those of a zone.
 
     Beside those of the project: what concerns no project, such as sign-ins, one's own or, for
     an administrator, all.
@@ -207,14 +226,15 @@ def lines_of(member: Member, wanted: Filter) -> QuerySet[Activity]:
         rows = rows.filter(outcome=wanted.outcome)
     if wanted.door:
         rows = rows.filter(door=wanted.door)
-    return _between(rows, _day(wanted.since), _day(wanted.until)).order_by("-at", "-id")
+    return _between(rows, wanted, zone).order_by("-at", "-id")
 
 
-def _between(rows: QuerySet[Activity], first: date | None, last: date | None) -> QuerySet[Activity]:
+def _between(rows: QuerySet[Activity], wanted: Filter, zone: tzinfo) -> QuerySet[Activity]:
+    first, last = _day(wanted.since), _day(wanted.until)
     if first:
-        rows = rows.filter(at__gte=datetime.combine(first, time.min, UTC))
-    if last and last < date.max:
-        rows = rows.filter(at__lt=datetime.combine(last + timedelta(days=1), time.min, UTC))
+        rows = rows.filter(at__gte=datetime.combine(first, time.min, zone))
+    if last:
+        rows = rows.filter(at__lt=datetime.combine(last + timedelta(days=1), time.min, zone))
     return rows
 
 
@@ -262,7 +282,9 @@ async def csv_of(rows: QuerySet[Activity]) -> AsyncIterator[bytes]:
 
 def _row(line: Activity) -> list[str]:
     values = (getattr(line, name) for name in COLUMNS[1:])
-    return [line.at.isoformat(), *(_harmless(str(value or "")) for value in values)]
+    # What no request did has a dash for one.
+    told = ("" if value in (None, request_id.NONE) else str(value) for value in values)
+    return [line.at.isoformat(), *map(_harmless, told)]
 
 
 def _harmless(text: str) -> str:

@@ -39,6 +39,15 @@ def duration(seconds: float) -> str:
     return f"{whole // DAY} d {whole % DAY // HOUR} h"
 
 
+def span(seconds: int) -> str:
+    """Write a time span that somebody chose, such as `8 hours`."""
+    if seconds % HOUR == 0:
+        return plural(seconds // HOUR, "hour")
+    if seconds % MINUTE == 0:
+        return plural(seconds // MINUTE, "minute")
+    return duration(seconds)
+
+
 def ago(seconds: float) -> str:
     """Write how long ago something was, with one unit, such as `6 min`."""
     if seconds < 10:

@@ -41,6 +41,23 @@ def require_running(sandbox: Sandbox) -> None:
     )
 
 
+# How it ended, as pages say it beside when it was.
+ENDS = {
+    Reason.EXPIRED: "stopped by its time limit",
+    Reason.OUT_OF_MEMORY: "ran out of memory",
+    Reason.EXITED: "its box ended by itself",
+    Reason.LOST: "the engine lost its box",
+    Reason.FAILED_TO_START: "could not be started",
+}
+
+
+def end_of(sandbox: Sandbox) -> str:
+    """Say in a few words how a sandbox ended, such as `stopped by mara`; pages add when."""
+    if sandbox.reason in ENDS:
+        return ENDS[Reason(sandbox.reason)]
+    return f"stopped by {sandbox.ended_by}" if sandbox.ended_by else "stopped"
+
+
 def how_it_ended(sandbox: Sandbox) -> str:
     """Say in a sentence why and when a sandbox ended."""
     sentence = Reason(sandbox.reason).label if sandbox.reason else "it ended"

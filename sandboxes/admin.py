@@ -143,11 +143,11 @@ class SandboxAdmin(ReadOnly):
         # The names alone: values are often passwords.
         return ", ".join(sorted(sandbox.environment)) or "–"
 
-    @admin.action(description="Kill the selected sandboxes…", permissions=["kill"])
+    @admin.action(description="Stop the selected sandboxes…", permissions=["kill"])
     @asks(
-        "Kill sandboxes?",
+        "Stop sandboxes?",
         "Their processes end and their files are lost. Files that were copied to disks are kept.",
-        "Kill",
+        "Stop",
     )
     def kill(self, request: HttpRequest, queryset: QuerySet[Sandbox]) -> None:
         by = f"{request.user.get_username()} in the admin panel"
@@ -156,7 +156,7 @@ class SandboxAdmin(ReadOnly):
             if not await lifecycle.kill(sandbox, by=by):
                 raise Conflict(how_it_ended(sandbox))
 
-        self.act(request, queryset, "sandbox.kill", kill, "Killed")
+        self.act(request, queryset, "sandbox.kill", kill, "Stopped")
 
     @admin.action(description="Extend by 1 hour", permissions=["kill"])
     def extend(self, request: HttpRequest, queryset: QuerySet[Sandbox]) -> None:

@@ -8,8 +8,9 @@ from datetime import timedelta
 from django.utils import timezone
 
 from project import words
+from sandboxes.access import end_of
 from sandboxes.images import short_name
-from sandboxes.models import Command, Reason, Sandbox, Status
+from sandboxes.models import Command, Sandbox, Status
 from sandboxes.outcome import Outcome
 
 # What the line covers, and for how long a sample tells of now.
@@ -19,14 +20,6 @@ SPARK_WIDTH, SPARK_HEIGHT = 64, 18
 # With less than this left, the time left is a warning.
 TIGHT = timedelta(minutes=5)
 BUSY_PERCENT = 90
-
-HOW_IT_ENDED = {
-    Reason.EXPIRED: "Stopped by its time limit",
-    Reason.OUT_OF_MEMORY: "Ran out of memory",
-    Reason.EXITED: "Its box ended by itself",
-    Reason.LOST: "The engine lost its box",
-    Reason.FAILED_TO_START: "Could not be started",
-}
 
 
 @dataclass(slots=True)
@@ -125,18 +118,13 @@ class Row:
             return "Its box is being made"
         if sandbox.status == Status.PAUSED:
             return "Paused; its time runs on"
-        if sandbox.reason == Reason.KILLED or not sandbox.reason:
-            return _said(f"Stopped by {sandbox.ended_by}" if sandbox.ended_by else "Stopped", self)
-        return _said(HOW_IT_ENDED[Reason(sandbox.reason)], self)
+        how = end_of(sandbox)
+        how = how[:1].upper() + how[1:]
+        if sandbox.ended_at is not None:
+            how += f" {words.ago((timezone.now() - sandbox.ended_at).total_seconds())}"
+        return f"{how}: {sandbox.reason_detail}" if sandbox.reason_detail else how
 
     @property
     def outcome(self) -> Outcome | None:
         """How its last command ended, or that it runs."""
         return Outcome(self.command) if self.command else None
-
-
-def _said(how: str, row: Row) -> str:
-    sandbox = row.sandbox
-    if sandbox.ended_at is not None:
-        how += f" {words.ago((timezone.now() - sandbox.ended_at).total_seconds())}"
-    return f"{how}: {sandbox.reason_detail}" if sandbox.reason_detail else how

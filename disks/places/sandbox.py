@@ -222,7 +222,7 @@ class SandboxPlace(Place):
             entry = None
         if entry is None or entry.etag != expected_etag:
             raise Conflict(
-                f"{entries.name_of(path)} has changed since it was opened", tag="changed"
+                f"the file {entries.name_of(path)} has changed since it was opened", tag="changed"
             )
         if entry.kind == "link":
             raise Unprocessable(

@@ -21,7 +21,7 @@ from project.errors import Invalid, NotFound, Refused
 from project.models import Project
 from project.pages import sentence
 from sandboxes import usage
-from sandboxes.access import how_it_ended
+from sandboxes.access import end_of
 from sandboxes.models import Sandbox, Status
 
 SHOWN = 500
@@ -146,7 +146,7 @@ def _why_away(sandbox: Sandbox) -> str:
         return "The sandbox is paused. Resume it to see its files."
     if sandbox.status == Status.CREATING:
         return "The sandbox is still starting."
-    return sentence(f"the sandbox has ended: {how_it_ended(sandbox)}")
+    return sentence(f"the sandbox has ended: {end_of(sandbox)}")
 
 
 async def _list(side: Side, place: Place) -> None:

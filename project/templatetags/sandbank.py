@@ -62,6 +62,12 @@ def seconds(count: float | None) -> str:
 
 
 @register.filter
+def span(count: int) -> str:
+    """Write a time span that somebody chose, such as `8 hours`."""
+    return words.span(count)
+
+
+@register.filter
 def milliseconds(count: float | None) -> str:
     """Write how long a command took, such as `112 ms` or `4.21 s`."""
     return "–" if count is None else words.duration(count / 1000)

@@ -17,12 +17,15 @@ from project.pages import PageRequest, page, render
 @page()
 async def activity(request: PageRequest) -> HttpResponseBase:
     wanted = trail.filter_of(request.GET)
-    rows = trail.lines_of(request.member, wanted)
+    zone = trail.zone_of(request)
+    rows = trail.lines_of(request.member, wanted, zone)
     if request.GET.get("format") == "csv":
         return _csv(request, trail.csv_of(rows))
     part = await read(trail.part_of, rows, request.GET.get("after", ""))
     context: dict[str, Any] = {
         "wanted": wanted,
+        "ignored": trail.ignored(request.GET),
+        "zone": zone,
         "query": wanted.query(),
         "lines": [trail.Shown(line) for line in part.lines],
         "older": part.older,

@@ -33,7 +33,7 @@ from urllib.parse import parse_qs
 from project import database
 from project.errors import Forbidden, Invalid, NotFound, Refused
 from sandboxes import guests, terminals
-from sandboxes.access import how_it_ended
+from sandboxes.access import end_of
 from sandboxes.consumers.keyboard import Keyboard
 from sandboxes.consumers.viewer import WINDOW, Frozen, Viewer
 from sandboxes.consumers.visitor import CloseCode, Visitor, visitor_of
@@ -406,4 +406,4 @@ def _offset(text: str) -> int | None:
 
 
 def _sandbox_ended(sandbox: Sandbox) -> str:
-    return f"The sandbox has ended: {how_it_ended(sandbox)}."
+    return f"The sandbox has ended: {end_of(sandbox)}."

@@ -99,16 +99,7 @@ def sizes() -> list[Size]:
 def lifetimes() -> list[tuple[int, str]]:
     """Return the lifetimes that are offered, each with its words."""
     seconds = {*LIFETIMES, int(settings.SANDBOX_SECONDS)}
-    return [(it, span(it)) for it in sorted(seconds) if it <= settings.SANDBOX_MAX_SECONDS]
-
-
-def span(seconds: int) -> str:
-    """Write a lifetime, such as `8 hours`."""
-    if seconds % HOUR == 0:
-        return words.plural(seconds // HOUR, "hour")
-    if seconds % MINUTE == 0:
-        return words.plural(seconds // MINUTE, "minute")
-    return words.duration(seconds)
+    return [(it, words.span(it)) for it in sorted(seconds) if it <= settings.SANDBOX_MAX_SECONDS]
 
 
 @dataclass(frozen=True, slots=True)

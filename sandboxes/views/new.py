@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from project import database
+from project import database, words
 from project.errors import Invalid, NotFound, Refused
 from project.pages import PageRequest, done, note, page, render, sentence
 from project.policy import Right
@@ -20,7 +20,7 @@ from sandboxes import fitness, images, lifecycle
 from sandboxes.access import sandbox_for
 from sandboxes.models import Sandbox
 from sandboxes.options import Limits, NewSandbox, limits_for
-from sandboxes.views.draft import DEFAULT_IMAGE, Draft, body_of, lifetimes, sizes, span
+from sandboxes.views.draft import DEFAULT_IMAGE, Draft, body_of, lifetimes, sizes
 
 CURL = """\
 curl -X POST {url} \\
@@ -93,7 +93,7 @@ async def _form(
         "errors": errors,
         "problem": errors.get("", ""),
         "sizes": sizes(),
-        "lifetimes": [(str(seconds), words) for seconds, words in lifetimes()],
+        "lifetimes": [(str(seconds), word) for seconds, word in lifetimes()],
         "images": await _offered_images(),
         "allows_never": settings.SANDBOX_ALLOW_NEVER,
         "limits": {
@@ -121,7 +121,7 @@ def _outcome(request: HttpRequest, wish: NewSandbox, errors: dict[str, str]) -> 
         "wish": wish,
         "errors": errors,
         "gets": gets,
-        "lasts": span(gets.lifetime_seconds) if gets and gets.lifetime_seconds else "",
+        "lasts": words.span(gets.lifetime_seconds) if gets and gets.lifetime_seconds else "",
         "image_name": images.short_name(wish.image or images.default_image()),
         "image": wish.image or images.default_image(),
         "call": _call(request, wish),

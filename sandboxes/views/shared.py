@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from project import database
 from project.errors import NotFound
-from project.pages import PageRequest, enter, sentence
+from project.pages import PageRequest, enter
 from project.policy import Right
-from sandboxes.access import how_it_ended
+from sandboxes.access import end_of
 from sandboxes.images import short_name
 from sandboxes.models import CommandStatus, Sandbox, Status, UsageSample
 
@@ -101,8 +101,9 @@ class Head:
 
     @property
     def how_it_ended(self) -> str:
-        """Say in a sentence when, why and by whom it ended; empty while it lives."""
-        return sentence(how_it_ended(self.sandbox)) if self.is_over else ""
+        """Say why and by whom it ended; empty while it lives. The page adds when."""
+        how = end_of(self.sandbox)
+        return how[:1].upper() + how[1:] if self.is_over else ""
 
     @cached_property
     def usage(self) -> UsageSample | None:

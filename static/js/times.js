@@ -1,9 +1,16 @@
 // Keeps times true while a page stays open, in the reader's own time zone.
 //
+// The zone is kept in a cookie.
+//
 // <time datetime="…">: how long ago, with the exact moment in the title
 // <span data-until="…">: what is left until then, counted down
 
 const TICK_MS = 1_000;
+const YEAR = 365 * 24 * 3600;
+
+// What the server writes out, as the days of the activity, it writes in this zone from now on.
+const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+if (timeZone) document.cookie = `zone=${timeZone}; path=/; max-age=${YEAR}; samesite=lax`;
 
 export function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
@@ -38,7 +45,12 @@ function tick() {
     write(element, ago((now - moment) / 1000));
   }
   for (const element of document.querySelectorAll("[data-until]")) {
-    write(element, duration((new Date(element.dataset.until) - now) / 1000));
+    const moment = new Date(element.dataset.until);
+    if (element.title && !element.dataset.local) {
+      element.dataset.local = "yes";
+      element.title = moment.toLocaleString();
+    }
+    write(element, duration((moment - now) / 1000));
   }
   for (const element of document.querySelectorAll("[data-since]")) {
     write(element, duration((now - new Date(element.dataset.since)) / 1000));

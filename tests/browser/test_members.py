@@ -53,7 +53,7 @@ async def test_the_last_owner_is_told_why_it_stays(page: Page, watch: Watch) -> 
     await page.goto("/settings/members/")
     await page.get_by_role("button", name="Remove admin").click()
     await page.locator("#confirm").get_by_role("button", name="Remove").click()
-    await expect(page.get_by_text("Admin is the last owner")).to_be_visible()
+    await expect(page.get_by_text("The last owner is admin")).to_be_visible()
 
 
 async def test_a_key_is_shown_once_and_does_what_it_may(

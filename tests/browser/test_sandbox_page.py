@@ -95,7 +95,7 @@ async def test_stopping_names_the_loss_and_leaves_the_page(page: Page, box: Box)
     await expect(page.locator(".facts .state")).to_have_text("Running")
     await page.get_by_role("button", name="Stop", exact=True).click()
     await dialog.get_by_role("button", name="Stop").click()
-    await expect(page.locator(".ended")).to_contain_text("It was killed by admin at")
+    await expect(page.locator(".ended")).to_contain_text("Stopped by admin")
     await expect(page.locator(".facts .state")).to_have_text("Stopped")
     for name in ("Stop", "Pause", "Extend"):
         await expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)

@@ -214,7 +214,7 @@ async def test_end_of_shell_and_of_sandbox_are_said(page: Page, box: Box) -> Non
     await expect(rows(page)).to_contain_text("/workspace$", timeout=20_000)
     box.request("DELETE")
     end = page.locator('[data-banner="end"]')
-    await expect(end).to_contain_text("The sandbox has ended: it was killed by", timeout=15_000)
+    await expect(end).to_contain_text("The sandbox has ended: stopped by", timeout=15_000)
     # What only a living one has is gone: its time left, and a new terminal.
     await expect(page.locator("[data-while-alive]")).to_have_count(0)
     await expect(end.get_by_role("link", name="New like this")).to_be_visible()

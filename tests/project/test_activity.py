@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -176,10 +176,53 @@ def test_each_filter_narrows(viewer: Client, project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"from": "yesterday"}, {"to": "2026-13-01"}, {"actor": "\x00"}, {"after": "x_y"}]
+    ("query", "told"),
+    [
+        ({"from": "yesterday"}, "“yesterday” is left out"),
+        ({"to": "2026-13-01"}, "“2026-13-01” is left out"),
+        ({"from": "0001-01-01", "to": "<b>"}, "“0001-01-01” and “&lt;b&gt;” is left out"),
+        ({"actor": "\x00"}, "Any"),
+    ],
 )
-def test_an_address_that_says_nonsense_is_refused(viewer: Client, query: dict[str, str]) -> None:
-    assert viewer.get("/activity/", query).status_code == 400
+def test_what_is_no_day_is_left_out_and_the_rest_counts(
+    viewer: Client, project: Project, query: dict[str, str], told: str
+) -> None:
+    wanted, _ = line(project, "disk.create"), line(project, "key.create")
+    assert shown(viewer, **{"verb": "disk", **query}) == [wanted.pk]
+    assert told in viewer.get("/activity/", query).content.decode()
+
+
+def test_a_page_behind_nowhere_is_refused(viewer: Client) -> None:
+    assert viewer.get("/activity/", {"after": "x_y"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "clock"),
+    [
+        ("Asia/Tokyo", "Wednesday, 25 November 2026", "08:30:00"),
+        ("", "Tuesday, 24 November 2026", "23:30:00"),
+        ("../../etc/passwd", "Tuesday, 24 November 2026", "23:30:00"),
+    ],
+)
+def test_days_and_times_are_those_of_the_reader(
+    viewer: Client, project: Project, zone: str, day: str, clock: str
+) -> None:
+    written = line(project, "disk.create")
+    at = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
+    Activity.objects.filter(pk=written.pk).update(at=at)
+    viewer.cookies["zone"] = zone
+    page = viewer.get("/activity/").content.decode()
+    assert day in page
+    assert f">{clock}</td>" in page
+    on = "2026-11-25" if "Tokyo" in zone else "2026-11-24"
+    assert shown(viewer, **{"from": on, "to": on}) == [written.pk]
+
+
+def test_the_csv_names_no_request_where_there_was_none(viewer: Client, project: Project) -> None:
+    line(project, "sandbox.expire", object_name="-danger")
+    names, row = read_csv(viewer.get("/activity/", {"format": "csv"}))
+    told = dict(zip(names, row, strict=True))
+    assert (told["request_id"], told["object_name"]) == ("", "'-danger")
 
 
 def test_an_empty_log_says_so(viewer: Client, project: Project) -> None:

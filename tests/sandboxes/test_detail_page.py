@@ -78,7 +78,7 @@ def test_a_dead_sandbox_tells_when_why_and_by_whom(project: Project) -> None:
         ended_at=timezone.now(),
     )
     page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
-    assert re.search(r"It was killed by priya at \d{4}-\d\d-\d\d", page)
+    assert re.search(r"Stopped by priya</strong> <time", page)
     assert 'data-state="stopped"' in page
     assert f'href="/sandboxes/new/?like={sandbox.pk}"' in page
     # No button that could do nothing.
@@ -91,7 +91,7 @@ def test_an_expired_one_is_called_so(project: Project) -> None:
     sandbox = row(project, status=Status.KILLED, reason=Reason.EXPIRED, ended_at=timezone.now())
     page = visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
     assert "Expired" in page
-    assert "Its time was over at" in page
+    assert "Stopped by its time limit</strong>" in page
 
 
 @pytest.mark.parametrize("tab", ["", "head/"])

@@ -203,7 +203,7 @@ async def test_end_of_the_sandbox_is_told(browser: Browser, server: Server) -> N
         box.request("DELETE")
         end = await viewer.told("exit")
     assert end["reason"] == "stopped"
-    assert "it was killed" in end["msg"]
+    assert "stopped by" in end["msg"]
     page = browser.client.get(f"/sandboxes/{box.id}/terminal/").text
     assert "its sandbox ended" in page.lower()
 
