@@ -17,6 +17,15 @@ MOST_SECONDS = 5.0
 PAGE = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A name that is taken: what would come, and what is there."""
+
+    path: str
+    new: Entry
+    old: Entry
+
+
 @dataclass(slots=True)
 class Collisions:
     """Names that are taken. `more`: not everything was looked at.
@@ -28,7 +37,7 @@ class Collisions:
     folders: int = 0
     mixed: int = 0
     more: bool = False
-    examples: list[str] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.files or self.folders)
@@ -38,13 +47,14 @@ class Collisions:
         """Is there anything that can be replaced?"""
         return self.more or self.files + self.folders > self.mixed
 
-    def add(self, path: str, *, both_folders: bool) -> None:
-        if both_folders:
+    def add(self, path: str, new: Entry, old: Entry) -> None:
+        self.mixed += (new.kind == "folder") != (old.kind == "folder")
+        if new.kind == old.kind == "folder":
             self.folders += 1
             return
         self.files += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(path)
+            self.examples.append(Example(path, new, old))
 
 
 async def find(wish: Wish) -> Collisions:
@@ -79,8 +89,7 @@ async def _stat(place: Place, path: str) -> Entry | None:
 
 def _meet(found: Collisions, shared: list[str], path: str, here: Entry, there: Entry) -> None:
     both_folders = here.kind == there.kind == "folder"
-    found.mixed += (here.kind == "folder") != (there.kind == "folder")
-    found.add(path, both_folders=both_folders)
+    found.add(path, here, there)
     if both_folders:
         shared.append(path)
 

@@ -18,6 +18,7 @@ from disks.models import OnConflict, Transfer
 from disks.models import Place as PlaceKind
 from disks.places.base import Place
 from disks.views import inputs, sides
+from disks.views.inputs import entry_json
 from disks.views.job_rows import JobRow, rows_of, summary_of
 from disks.views.sides import Side
 from project import database, events
@@ -179,7 +180,7 @@ async def _ask(request: PageRequest, wish: Wish, found: Collisions) -> HttpRespo
         answer = {
             "error": words,
             "tag": "exists",
-            "examples": found.examples,
+            "examples": _told(found),
             "may_replace": found.may_replace,
         }
         return JsonResponse(answer, status=409)
@@ -192,6 +193,13 @@ async def _ask(request: PageRequest, wish: Wish, found: Collisions) -> HttpRespo
         "may_replace": found.may_replace,
     }
     return await render(request, "disks/transfer_conflict.html", context, status=409)
+
+
+def _told(found: Collisions) -> list[dict[str, Any]]:
+    return [
+        {"path": one.path, "new": entry_json(one.new), "old": entry_json(one.old)}
+        for one in found.examples
+    ]
 
 
 def _in_the_way(found: Collisions) -> str:

@@ -2,7 +2,8 @@
 
 import { size } from "./sizes.js";
 
-function facts({ size: bytes, modified, kind } = {}) {
+// What is told of a file: its size and when it was changed.
+export function facts({ size: bytes, modified, kind } = {}) {
   if (kind === "folder") return "a folder";
   const when = modified ? new Date(modified).toLocaleString() : "";
   return [bytes === null || bytes === undefined ? "" : size(bytes), when].filter(Boolean).join(" · ");

@@ -1,6 +1,7 @@
 // Starts transfers, asks first where names are taken, and tells how they ended.
 
 import { get, send } from "./http.js";
+import { facts } from "./conflicts.js";
 import { complain, say } from "./toasts.js";
 
 // Those that this page has started, until they end.
@@ -38,12 +39,14 @@ function ask(error) {
   const dialog = document.getElementById("conflict");
   dialog.querySelector("[data-words]").textContent = error.message.replace(/\.?$/, ".");
   dialog.querySelector('[value="replace"]').hidden = error.body.may_replace === false;
-  const examples = (error.body.examples ?? []).map((name) => {
-    const item = document.createElement("li");
-    item.textContent = name;
-    return item;
+  const examples = (error.body.examples ?? []).map(({ path, old, new: fresh }) => {
+    const row = document.createElement("tr");
+    for (const text of [path, facts(old), facts(fresh)]) row.insertCell().textContent = text;
+    row.cells[0].className = "mono";
+    return row;
   });
-  dialog.querySelector(".examples").replaceChildren(...examples);
+  dialog.querySelector(".examples tbody").replaceChildren(...examples);
+  dialog.querySelector(".examples").hidden = !examples.length;
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {

@@ -427,7 +427,8 @@ async def test_collisions_are_found_before_the_start(disk_place: DiskPlace, plac
     none = await collisions.find(wish(disk_place, place, "d"))
 
     assert (found.files, found.folders, found.more) == (3, 2, False)
-    assert sorted(found.examples) == ["c", "in/a", "in/deep/b"]
+    assert sorted(one.path for one in found.examples) == ["c", "in/a", "in/deep/b"]
+    assert all(one.new.size is not None and one.old.size is not None for one in found.examples)
     assert not none
 
 
