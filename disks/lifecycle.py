@@ -55,8 +55,8 @@ def with_owner(disks: QuerySet[Disk]) -> QuerySet[Disk]:
     """Add to each disk its owner, and the name it is sorted by."""
     return disks.annotate(
         owner=Coalesce(
-            NullIf("created_by", Value("")),
             "user__identifier",
+            "created_by",
             Value(""),
             output_field=TextField(),
         ),

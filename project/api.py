@@ -20,7 +20,7 @@ from ninja.openapi.docs import Swagger
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import to_json
 
-from project import activity, database, keys, request_id, scopes
+from project import activity, database, keys, request_id, scopes, words
 from project.envelope import CONTENT_TYPE, Done, Envelope, Problem, error_response
 from project.errors import Refused, Unauthorized
 from project.models import ApiKey, Project
@@ -139,6 +139,11 @@ def our_fault(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 # --- Values on the wire ---------------------------------------------------------------------
+
+
+def caller(request: ApiRequest) -> str:
+    """Say who asks, for what is kept of it."""
+    return f"{words.API_KEY}{request.auth.name}"
 
 
 def timestamp(moment: datetime) -> str:

@@ -19,6 +19,7 @@ from project.api import (
     PageQuery,
     Text,
     answers,
+    caller,
     note,
     ok,
     page,
@@ -80,7 +81,7 @@ async def create_disk(request: ApiRequest) -> HttpResponse:
     def make() -> Disk:
         project = request.auth.project
         user = ensure_user(project, identifier) if identifier else None
-        return Disk.objects.create(project=project, user=user)
+        return Disk.objects.create(project=project, user=user, created_by=caller(request))
 
     disk = await database.write(make)
     await note(request, "disk.create", object_id=disk.id, object_name=str(disk))

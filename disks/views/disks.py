@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.conf import settings as configured
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -40,17 +41,22 @@ async def disks(request: PageRequest) -> HttpResponse:
         order = "name"
     count = _count(request)
     found = lifecycle.listing(request.member.project, query, order)
+    everything = Disk.objects.filter(project=request.member.project)
+    all_disks = await database.read(
+        lambda: everything.aggregate(count=Count("pk"), bytes=Sum("bytes"))
+    )
     context: dict[str, Any] = {
         "disks": found[:count],
         "total": found.count,
-        "all_disks": Disk.objects.filter(project=request.member.project).count,
+        "all_disks": all_disks["count"],
+        "all_bytes": all_disks["bytes"] or 0,
         "query": query,
         "order": order,
         "columns": COLUMNS,
         "next_count": count + SHOWN,
         "opens_new": "new" in request.GET and request.member.may_work,
     }
-    rows_only = request.GET.get("part") == "rows"
+    context["rows_only"] = rows_only = request.GET.get("part") == "rows"
     return await render(
         request, "disks/list.html#rows" if rows_only else "disks/list.html", context
     )

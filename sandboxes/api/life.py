@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from ninja import Header, Query, Router, Schema
 from pydantic import Field
 
-from project import database, idempotency, words
+from project import database, idempotency
 from project.api import (
     ApiRequest,
     Id,
@@ -17,6 +17,7 @@ from project.api import (
     PageQuery,
     Text,
     answers,
+    caller,
     note,
     ok,
     page,
@@ -168,11 +169,6 @@ def sandbox_out(sandbox: Sandbox) -> SandboxOut:
 async def note_life(request: ApiRequest, what: str, sandbox: Sandbox) -> None:
     """Write a line of activity: this call did something to a sandbox."""
     await note(request, f"sandbox.{what}", object_id=sandbox.id, object_name=str(sandbox))
-
-
-def caller(request: ApiRequest) -> str:
-    """Say who asks, for the history."""
-    return f"{words.API_KEY}{request.auth.name}"
 
 
 @router.post("/sandbox", response=answers(SandboxOut, 201))
