@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, QueryDict
 
+from disks.models import Disk
 from project import request_id
 from project.database import read
 from project.errors import Invalid
 from project.ids import is_id
 from project.models import Activity
 from project.policy import Member
+from sandboxes.models import Sandbox
 
 # What an address may say of a filter.
 NAMES = ("actor", "verb", "object", "outcome", "door", "from", "to")
@@ -99,7 +101,15 @@ DOORS = {"browser": "Browser", "api": "API", "admin": "Admin panel", "sandbank":
 
 
 # What still has a page of its own, by the first word of the verb.
-PAGES = {"sandbox": "/sandboxes/{}/", "disk": "/disks/{}/files/"}
+PAGES = {
+    "sandbox": "/sandboxes/{}/",
+    "terminal": "/sandboxes/{}/terminal/",
+    "command": "/sandboxes/{}/commands/",
+    "disk": "/disks/{}/files/",
+    "transfer": "/transfer/{}/",
+}
+# What is told of a place, which may be a disk or a sandbox.
+OF_PLACES = ("file", "folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,8 @@ class Shown:
     """A line as a page shows it."""
 
     line: Activity
+    # Where the place of a line about files is looked at; "": nowhere any more.
+    place: str = ""
 
     @property
     def words(self) -> str:
@@ -125,9 +137,27 @@ class Shown:
     @property
     def url(self) -> str:
         area, _, what = self.line.verb.partition(".")
+        if area in OF_PLACES:
+            return self.place
         if what == "delete" or area not in PAGES or not is_id(self.line.object_id):
             return ""
         return PAGES[area].format(self.line.object_id)
+
+
+def shown(lines: Iterable[Activity]) -> list[Shown]:
+    """Return lines as a page shows them. Reads the database, twice where one is about files."""
+    lines = list(lines)
+    told = (line for line in lines if line.verb.partition(".")[0] in OF_PLACES)
+    ids = {line.object_id for line in told if is_id(line.object_id)}
+    places = {}
+    if ids:
+        for found, address in (
+            (Sandbox.objects.filter(pk__in=ids), "/sandboxes/{}/files/"),
+            (Disk.objects.filter(pk__in=ids), "/disks/{}/files/"),
+        ):
+            for pk in found.values_list("pk", flat=True):
+                places[str(pk)] = address.format(pk)
+    return [Shown(line, places.get(line.object_id, "")) for line in lines]
 
 
 @dataclass(frozen=True, slots=True)

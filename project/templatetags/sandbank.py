@@ -62,9 +62,9 @@ def seconds(count: float | None) -> str:
 
 
 @register.filter
-def span(count: int) -> str:
+def span(count: int | None) -> str:
     """Write a time span that somebody chose, such as `8 hours`."""
-    return words.span(count)
+    return "no limit" if count is None else words.span(count)
 
 
 @register.filter

@@ -27,7 +27,7 @@ async def activity(request: PageRequest) -> HttpResponseBase:
         "ignored": trail.ignored(request.GET),
         "zone": zone,
         "query": wanted.query(),
-        "lines": [trail.Shown(line) for line in part.lines],
+        "lines": await read(trail.shown, part.lines),
         "older": part.older,
         "is_newest": not request.GET.get("after"),
         "areas": trail.AREAS.items(),

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count, Sum
 from django.http import HttpResponse
 
-from disks.models import Disk
+from disks.models import Disk, TrashedArtifact
 from project import database, trail
 from project.models import Activity, Project
 from project.pages import PageRequest, page, render
@@ -33,6 +33,7 @@ class Facts:
     memory_given: int
     disks: int
     disk_bytes: int
+    trash_bytes: int
     engine_is_away: bool
 
 
@@ -52,9 +53,7 @@ def _context(project: Project) -> dict[str, Any]:
         "facts": _facts(project),
         "rows": listing.with_use(recent),
         "disks": disks.order_by("-updated_at", "-id")[:DISKS],
-        "happenings": [
-            trail.Shown(line) for line in Activity.objects.filter(project=project)[:ACTIVITIES]
-        ],
+        "happenings": trail.shown(Activity.objects.filter(project=project)[:ACTIVITIES]),
     }
 
 
@@ -64,6 +63,7 @@ def _facts(project: Project) -> Facts:
     given = running.aggregate(count=Count("pk"), cpus=Sum("cpus"), memory=Sum("memory_bytes"))
     use = listing.use_now(running)
     disks = Disk.objects.filter(project=project).aggregate(count=Count("pk"), bytes=Sum("bytes"))
+    trash = TrashedArtifact.objects.filter(disk__project=project)
     return Facts(
         running=given["count"],
         sandboxes=sandboxes.count(),
@@ -73,5 +73,6 @@ def _facts(project: Project) -> Facts:
         memory_given=given["memory"] or 0,
         disks=disks["count"],
         disk_bytes=disks["bytes"] or 0,
+        trash_bytes=trash.aggregate(bytes=Sum("blob__size"))["bytes"] or 0,
         engine_is_away=health.engine_is_away(),
     )

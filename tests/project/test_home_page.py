@@ -45,7 +45,7 @@ async def test_new_project_shows_the_first_steps(member):
     assert page.count("data-done") == 0
     assert "New disk" in page
     assert "0 running" in page
-    assert "Nothing happened yet." in page
+    assert "Nothing was done in this project yet." in page
 
 
 async def test_steps_tick_themselves_and_go(member, project):
@@ -137,3 +137,48 @@ async def test_glance_reads_no_row_of_each_sandbox(project):
 
     await database.write(make_row, project)
     assert await database.read(rows_read) == 0
+
+
+async def test_empty_home_counts_nothing_out_of_nothing(member):
+    page = await page_of(member)
+
+    assert "<h1>Home</h1>" in page
+    assert page.count("Nothing runs") == 2
+    assert "of 0 B" not in page
+
+
+@pytest.fixture
+def viewer(project: Project) -> AsyncClient:
+    return client_of(project, Role.VIEWER)
+
+
+async def test_viewer_is_not_told_to_take_steps(viewer):
+    assert "First steps" not in await page_of(viewer)
+    assert "Create a disk" not in await page_of(viewer, "/sandboxes/")
+
+
+async def test_activity_leads_to_the_sandbox_or_disk_it_was_on(member, project):
+    sandbox = await database.write(make_row, project, name="calm-otter")
+    disk = await database.write(Disk.objects.create, project=project, name="reports")
+    for verb, thing in (
+        ("terminal.open", sandbox.pk),
+        ("file.save", disk.pk),
+        ("file.delete", sandbox.pk),
+        ("folder.create", "c0ffee00-0000-4000-8000-000000000000"),
+    ):
+        await database.write(
+            lambda verb=verb, thing=thing: activity.record(
+                project, verb, actor="mara", object_id=thing, object_name=verb
+            )
+        )
+
+    page = await page_of(member)
+
+    for address, name in (
+        (f"/sandboxes/{sandbox.pk}/terminal/", "terminal.open"),
+        (f"/disks/{disk.pk}/files/", "file.save"),
+        (f"/sandboxes/{sandbox.pk}/files/", "file.delete"),
+    ):
+        assert f'href="{address}">{name}</a>' in page
+    # What is not there any more is only named.
+    assert ">folder.create</a>" not in page
