@@ -113,6 +113,7 @@ def _context() -> dict[str, Any]:
         "sections": [
             (section.title, [_shown(one) for one in section.findings]) for section in _last.sections
         ],
+        "to_do": _to_do(_last),
         "wrong": tones.count("err"),
         "advised": tones.count("warn"),
         "right": tones.count("ok"),
@@ -120,6 +121,17 @@ def _context() -> dict[str, Any]:
         "parts": len(doctor.PARTS),
         "report": doctor.report(_last.sections),
     }
+
+
+def _to_do(examination: Examination) -> list[tuple[int, Finding, str, str]]:
+    """Return what is not right with the number of its part: what is needed first."""
+    found = [
+        (number, *_shown(finding))
+        for number, section in enumerate(examination.sections, start=1)
+        for finding in section.findings
+        if not finding.ok
+    ]
+    return sorted(found, key=lambda one: not one[1].required)
 
 
 def _shown(finding: Finding) -> tuple[Finding, str, str]:
