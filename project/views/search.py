@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Case, IntegerField, Value, When
+from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.http import JsonResponse
 
 from disks.models import Disk
@@ -22,21 +22,33 @@ MOST = 6
 
 @page()
 async def search(request: PageRequest) -> JsonResponse:
-    """Find sandboxes and disks of the project by name, or by the beginning of their id."""
+    """Find sandboxes and disks of the project by name, or by the beginning of their id.
+
+    Who looks for nothing yet is shown the sandboxes that run, and the newest.
+    """
     wanted = request.GET.get("q", "").strip()[:LONGEST]
+    if not wanted:
+        return JsonResponse({"results": await read(_newest, request.member.project)})
     if len(wanted) < FEWEST_LETTERS or "\x00" in wanted:
         return JsonResponse({"results": []})
     return JsonResponse({"results": await read(_find, request.member.project, wanted)})
 
 
+def _newest(project: Project) -> list[dict[str, Any]]:
+    sandboxes = Sandbox.objects.filter(project=project)
+    return [_sandbox(one) for one in _alive_first(sandboxes)[:MOST]]
+
+
+def _alive_first(sandboxes: QuerySet[Sandbox]) -> QuerySet[Sandbox]:
+    alive = Case(When(status__in=ALIVE, then=Value(0)), default=1, output_field=IntegerField())
+    return sandboxes.order_by(alive, "-created_at")
+
+
 def _find(project: Project, wanted: str) -> list[dict[str, Any]]:
-    alive_first = Case(
-        When(status__in=ALIVE, then=Value(0)), default=1, output_field=IntegerField()
-    )
     sandboxes = Sandbox.objects.filter(name_or_id(wanted), project=project)
     disks = Disk.objects.filter(name_or_id(wanted), project=project)
     return [
-        *(_sandbox(one) for one in sandboxes.order_by(alive_first, "-created_at")[:MOST]),
+        *(_sandbox(one) for one in _alive_first(sandboxes)[:MOST]),
         *(_disk(one) for one in disks.order_by("-updated_at")[:MOST]),
     ]
 
@@ -45,7 +57,7 @@ def _sandbox(sandbox: Sandbox) -> dict[str, Any]:
     short = str(sandbox.id)[:8]
     return {
         "group": "Sandboxes",
-        "label": sandbox.name or short,
+        "label": str(sandbox),
         "id": short,
         "url": f"/sandboxes/{sandbox.id}/",
         "icon": f"s-{sandbox.state}",

@@ -12,12 +12,22 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from project import database
-from project.api import ApiRequest, Id, PageOut, PageQuery, Text, answers, ok, page, timestamp
+from project.api import (
+    ApiRequest,
+    Id,
+    PageOut,
+    PageQuery,
+    Text,
+    answers,
+    caller,
+    ok,
+    page,
+    timestamp,
+)
 from project.errors import Refused
 from project.paging import Page
 from sandboxes import execution
 from sandboxes.access import sandbox_for
-from sandboxes.api.life import caller
 from sandboxes.execution import CommandRequest, CommandResult, Execution
 from sandboxes.models import Command
 

@@ -9,11 +9,10 @@ from django.http import HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from project.api import DONE, ApiRequest, Id, Text, answers, ok, timestamp
+from project.api import DONE, ApiRequest, Id, Text, answers, caller, ok, timestamp
 from project.errors import Invalid
 from sandboxes import processes
 from sandboxes.access import require_running, running_sandbox
-from sandboxes.api.life import caller
 from sandboxes.processes import Process, ProcessRequest
 
 router = Router(tags=["processes"])

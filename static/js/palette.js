@@ -10,7 +10,9 @@ import { isShell } from "./shortcuts.js";
 const FEWEST_LETTERS = 2;
 const PAUSE_MS = 200;
 const MOST_RECENT = 5;
-const ORDER = ["Recent", "Sandboxes", "Disks", "This page", "Go to", "Actions"];
+// What is looked for by name comes before what is done; before that, what this page offers.
+const ORDER = ["Recent", "Sandboxes", "Disks", "This page", "Go to", "Actions", "Projects"];
+const UNASKED = ["Recent", "This page", "Sandboxes", "Go to", "Actions"];
 
 const dialog = document.getElementById("palette");
 const input = dialog?.querySelector("input");
@@ -19,6 +21,7 @@ const memory = `palette:${document.querySelector("[data-project]")?.dataset.proj
 
 let fixed = [];
 let found = [];
+let newest = [];
 let shown = [];
 let chosen = 0;
 let timer = 0;
@@ -87,11 +90,12 @@ function fits(label, words) {
 function draw() {
   const wanted = input.value.trim().toLowerCase();
   const words = wanted.split(/\s+/).filter(Boolean);
-  const all = wanted ? [...found, ...fixed] : [...recent(), ...fixed];
+  const all = wanted ? [...found, ...fixed] : [...recent(), ...found, ...fixed];
   const rows = all.filter((row) => found.includes(row) || fits(row.label, words));
-  shown = ORDER.flatMap((group) => rows.filter((row) => row.group === group));
+  const order = wanted ? ORDER : UNASKED;
+  shown = order.flatMap((group) => rows.filter((row) => row.group === group));
   chosen = Math.min(chosen, Math.max(0, shown.length - 1));
-  list.replaceChildren(...ORDER.map((group) => drawGroup(group, words)).filter(Boolean));
+  list.replaceChildren(...order.map((group) => drawGroup(group, words)).filter(Boolean));
   dialog.querySelector(".none").hidden = shown.length > 0;
   const count = shown.length === 1 ? "1 result" : `${shown.length} results`;
   dialog.querySelector('[role="status"]').textContent = wanted ? count : "";
@@ -171,12 +175,29 @@ function askLater() {
   asking?.abort();
   const wanted = input.value.trim();
   if (wanted.length < FEWEST_LETTERS) {
-    found = [];
+    found = wanted ? [] : newest;
     draw();
     return;
   }
   draw();
   timer = setTimeout(() => ask(wanted), PAUSE_MS);
+}
+
+async function askNewest() {
+  try {
+    const { results } = await get(`${dialog.dataset.search}?q=`);
+    newest = results.filter((row) => isOwn(row.url));
+  } catch {
+    // Then there is only what is known here.
+  }
+  if (!dialog.open || input.value.trim()) return;
+  const pointed = chosen > 0 ? shown[chosen] : null;
+  found = newest;
+  draw();
+  if (!pointed) return;
+  // What somebody has moved to stays the one.
+  chosen = Math.max(0, shown.indexOf(pointed));
+  mark();
 }
 
 async function ask(wanted) {
@@ -210,11 +231,12 @@ function run(row, inNewTab) {
 export function openPalette() {
   if (!dialog || dialog.open || document.querySelector("dialog[open]")) return;
   fixed = [...offeredHere(), ...listed().filter((row) => row.url || row.press)];
-  found = [];
+  found = newest;
   chosen = 0;
   input.value = "";
   dialog.showModal();
   draw();
+  askNewest();
 }
 
 function walk(event) {

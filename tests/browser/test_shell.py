@@ -49,6 +49,14 @@ async def test_the_palette_leads_anywhere_by_keyboard(page: Page, server: Server
     await expect(page).to_have_url(re.compile(f"/sandboxes/{sandbox}/$"))
 
     await open_palette(page)
+    await expect(palette.get_by_role("option", name=name)).not_to_have_count(0)
+    await page.keyboard.type("stop this")
+    await expect(found).to_have_text(re.compile("^Stop this sandbox"))
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#confirm")).to_contain_text(f"Stop {name}?")
+    await page.keyboard.press("Escape")
+
+    await open_palette(page)
     await page.keyboard.type(made[:8])
     await expect(found).to_contain_text(made[:8])
     async with page.context.expect_page() as opened:

@@ -166,11 +166,8 @@ async def test_activity_leads_to_the_sandbox_or_disk_it_was_on(member, project):
         ("file.delete", sandbox.pk),
         ("folder.create", "c0ffee00-0000-4000-8000-000000000000"),
     ):
-        await database.write(
-            lambda verb=verb, thing=thing: activity.record(
-                project, verb, actor="mara", object_id=thing, object_name=verb
-            )
-        )
+        told: dict[str, Any] = {"actor": "mara", "object_id": thing, "object_name": verb}
+        await database.write(activity.record, project, verb, **told)
 
     page = await page_of(member)
 

@@ -57,7 +57,15 @@ def test_of_other_projects_nothing_is_found(
     assert found(viewer, str(hidden.id)) == []
 
 
-@pytest.mark.parametrize("wanted", ["", "o", " o ", "--", "\x00\x00", "%%", "é" * 5000])
+def test_who_looks_for_nothing_yet_is_shown_what_runs(viewer: Client, project: Project) -> None:
+    sandbox(project, "first")
+    sandbox(project, "ended", "killed")
+    sandbox(project, "newest")
+    Disk.objects.create(project=project, name="reports")
+    assert [row["label"] for row in found(viewer, "")] == ["newest", "first", "ended"]
+
+
+@pytest.mark.parametrize("wanted", ["o", " o ", "--", "\x00\x00", "%%", "é" * 5000])
 def test_too_little_and_too_odd_find_nothing(viewer: Client, project: Project, wanted: str) -> None:
     sandbox(project, "calm-otter")
     assert found(viewer, wanted) == []
