@@ -18,6 +18,7 @@ from project.errors import Conflict
 from project.templatetags.sandbank import icon
 from sandboxes import lifecycle, terminals
 from sandboxes.access import how_it_ended
+from sandboxes.images import short_name
 from sandboxes.models import (
     Command,
     GeneratedFile,
@@ -46,7 +47,7 @@ class SandboxAdmin(ReadOnly):
         "name_or_id",
         "state",
         "project",
-        "image",
+        "short_image",
         "commands",
         "created_by",
         "created_at",
@@ -113,6 +114,10 @@ class SandboxAdmin(ReadOnly):
             icon(f"s-{sandbox.state}"),
             sandbox.state_word,
         )
+
+    @admin.display(description="image", ordering="image")
+    def short_image(self, sandbox: Sandbox) -> SafeString:
+        return format_html('<span title="{}">{}</span>', sandbox.image, short_name(sandbox.image))
 
     @admin.display(description="how it ended")
     def how_it_ended(self, sandbox: Sandbox) -> str:

@@ -115,6 +115,13 @@ class ProjectAdmin(Recorded):
     readonly_fields = ("id", "created_at")
     inlines = (MembershipInline,)
     counted = ("memberships", "sandboxes", "disks")
+    # What goes with a project and is deleted by nobody here.
+    kept = ("sandboxes", "disks", "api_keys")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Project | None = None) -> bool:
+        # Only an empty one can be deleted, and of many nobody knows: there it is not offered.
+        is_empty = obj is not None and not any(getattr(obj, name).exists() for name in self.kept)
+        return is_empty and super().has_delete_permission(request, obj)
 
     def project_of(self, row: Project) -> None:
         # A line must outlive the project that it tells of.

@@ -13,7 +13,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -44,6 +44,14 @@ class Recorded(admin.ModelAdmin):
 
     # What the activity calls a row, if not by its model's name.
     noun = ""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list under its own name; Django's asks to select something."""
+        plural = str(self.opts.verbose_name_plural)
+        title = {"title": plural[:1].upper() + plural[1:]}
+        return super().changelist_view(request, {**title, **(extra_context or {})})
 
     def project_of(self, row: Any) -> uuid.UUID | None:
         """Return the project that a row belongs to, if any."""

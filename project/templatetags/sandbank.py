@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from django import template
 from django.template.defaulttags import CsrfTokenNode
@@ -117,6 +118,43 @@ def who(name: str) -> SafeString | str:
 def person(name: str) -> str:
     """Name somebody without an icon, such as `API key nightly`."""
     return words.person(name)
+
+
+# How the admin panel groups its records: what operators use first, each with its icon. What is
+# not here is under More.
+RECORDS: dict[str, dict[str, str]] = {
+    "In use": {
+        "Sandbox": "box",
+        "Terminal": "terminal",
+        "Command": "history",
+        "Disk": "disk",
+        "Transfer": "swap",
+        "Activity": "activity",
+    },
+    "People and keys": {
+        "Project": "folder",
+        "User": "user",
+        "Membership": "link",
+        "ApiKey": "key",
+        "EndUser": "globe",
+        "Group": "lock",
+    },
+}
+
+
+@register.filter
+def by_use(app_list: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Group the records of the admin panel by who needs them."""
+    known = {model["object_name"]: model for app in app_list for model in app["models"]}
+    groups = [
+        (
+            title,
+            [{**known.pop(name), "icon": drawn} for name, drawn in names.items() if name in known],
+        )
+        for title, names in RECORDS.items()
+    ]
+    groups.append(("More", [{**model, "icon": "table"} for model in known.values()]))
+    return [(title, records) for title, records in groups if records]
 
 
 @register.filter

@@ -21,7 +21,16 @@ from django.utils import timezone
 from disks.models import Artifact, Blob, Disk, Transfer, TrashedArtifact, Upload
 from project import policy
 from project.keys import find_key
-from project.models import Activity, ApiKey, EndUser, Membership, Project, Role
+from project.models import (
+    Activity,
+    ApiKey,
+    EndUser,
+    IdempotentRequest,
+    Lease,
+    Membership,
+    Project,
+    Role,
+)
 from sandboxes.models import Command, Sandbox, Terminal, UsageSample
 
 pytestmark = pytest.mark.slow
@@ -407,3 +416,35 @@ def test_a_project_is_deleted_with_its_last_owner(admin_client: Client, last: Me
     path = reverse("admin:project_project_delete", args=[last.project_id])
     admin_client.post(path, {"post": "yes"})
     assert not Project.objects.exists()
+
+
+# --- What operators see first -----------------------------------------------------------------
+
+
+def test_front_page_shows_what_is_used_and_folds_away_the_rest(admin_client: Client) -> None:
+    page = admin_client.get(reverse("admin:index")).content.decode()
+    first, _, more = page.partition('<details class="more">')
+    assert list_of(Sandbox) in first
+    assert list_of(Project) in first
+    for model in (Lease, IdempotentRequest, Blob):
+        assert list_of(model) not in first
+        assert list_of(model) in more
+
+
+def test_list_has_its_own_name_and_a_short_image(admin_client: Client, sandbox: Sandbox) -> None:
+    Sandbox.objects.update(image="registry.example/team/python:3.13")
+    page = admin_client.get(list_of(Sandbox)).content.decode()
+    assert "<h1>Sandboxes</h1>" in page
+    assert "Select sandbox" not in page
+    assert '<span title="registry.example/team/python:3.13">python:3.13</span>' in page
+
+
+def test_only_an_empty_project_is_offered_to_be_deleted(
+    admin_client: Client, sandbox: Sandbox, stranger: Project
+) -> None:
+    assert "delete_selected" not in admin_client.get(list_of(Project)).content.decode()
+    for project, offered in ((sandbox.project, False), (stranger, True)):
+        page = admin_client.get(reverse("admin:project_project_change", args=[project.pk]))
+        gone = reverse("admin:project_project_delete", args=[project.pk])
+        assert (gone in page.content.decode()) == offered
+        assert (admin_client.get(gone).status_code == 200) == offered
