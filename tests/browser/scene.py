@@ -93,7 +93,9 @@ def _disk(server: Server, sandbox: str) -> dict[str, str]:
     """Make a disk with a name and files, and one with neither."""
     _data(server, "POST", "/disk")
     with Browser(server) as browser:
-        answer = browser.post("/disks/new/", name="reports", description="Figures of all quarters")
+        # No two disks of a project have one name, and this may be the second scene of a server.
+        form = {"name": f"reports-{sandbox[:4]}", "description": "Figures of all quarters"}
+        answer = browser.post("/disks/new/", **form)
     disk = answer.json()["url"].split("/")[2]
     for name, content in FILES.items():
         upload = {"file": (name, content)}

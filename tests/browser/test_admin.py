@@ -233,3 +233,5 @@ async def test_the_doctor_examines_this_engine(desk: Page) -> None:
         await expect(advised.locator(".advice")).not_to_be_empty()
     await expect(desk.locator("#report")).to_contain_text("✔ right    a guest runs a command")
     await assert_accessible(desk)
+    await desk.set_viewport_size({"width": 390, "height": 844})
+    assert await desk.evaluate("document.documentElement.scrollWidth") <= 390

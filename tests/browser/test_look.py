@@ -193,8 +193,8 @@ async def test_high_contrast_tells_hints_from_values(page: Page, server: Server)
 
 async def test_one_message_stands_for_charts_of_nothing(page: Page, names: dict[str, str]) -> None:
     await sign_in(page)
-    await page.goto(f"/sandboxes/{names['dead']}/")
-    await expect(page.locator("#usage canvas")).to_have_count(4)
+    await page.goto(f"/sandboxes/{names['running']}/")
+    await expect(page.locator("#usage canvas")).to_have_count(4, timeout=20_000)
     await expect(page.locator("#usage .blank")).to_be_hidden()
     await page.route("**/usage.json*", _nothing)
     await page.reload()
