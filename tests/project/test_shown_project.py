@@ -82,7 +82,9 @@ def test_a_script_changes_the_project_of_its_page_and_moves_nobody(
     owner: Browser, project: Project, stranger: Project
 ) -> None:
     owner.post(
-        reverse("new_key"), {"name": "k", "reach": "all"}, headers={"X-Project": str(project.pk)}
+        reverse("new_key"),
+        {"name": "k", "days": "0", "reach": "all"},
+        headers={"X-Project": str(project.pk)},
     )
     assert ApiKey.objects.get().project == project
     assert owner.session[CURRENT] == str(stranger.pk)

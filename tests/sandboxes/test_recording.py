@@ -96,9 +96,10 @@ async def test_a_terminal_for_whose_recording_is_no_room_says_so(
 
     client: Any = await database.write(sign_in)
     address = f"/sandboxes/{sandbox.pk}/terminals/open/"
+    headers = {"Accept": "application/json", "X-Project": str(project.pk)}
     for most, told in ((KIB, ""), (0, recording.NO_ROOM)):
         settings.PROJECT_RECORDING_MAX_BYTES = most
-        answer = await client.post(address, headers={"Accept": "application/json"})
+        answer = await client.post(address, headers=headers)
         assert (answer.status_code, answer.json()["message"]) == (200, told)
     rows = await database.read(lambda: list(Terminal.objects.order_by("created_at")))
     assert [row.recorded for row in rows] == [True, False]
