@@ -32,8 +32,11 @@ from disks.content import text_of
 # A text up to this size is shown whole; of a larger one, the start.
 WHOLE_BYTES = 2 * 1024 * 1024
 START_BYTES = 256 * 1024
-# A page with more lines than these is of no use, and takes long to draw.
+# A browser draws so many lines at once, and on request the others.
+FIRST_LINES = 10_000
 MOST_LINES = 100_000
+# A document of this size has as many elements as a browser draws at once.
+DOCUMENT_BYTES = 256 * 1024
 # Colours cost about a second for each of these; a hostile text costs far more, so that what is
 # not done in time stays plain.
 HIGHLIGHT_BYTES = 512 * 1024
@@ -46,6 +49,7 @@ THREADS = 2
 LONGEST_LINE = 2_000
 TABLE_ROWS = 1_000
 TABLE_COLUMNS = 100
+TABLE_CELLS = 20_000
 CELL_CHARACTERS = 500
 HEX_BYTES = 4 * 1024
 HEX_COLUMNS = 16
@@ -131,6 +135,8 @@ class Shown:
     text: str | None = None
     # Of how many bytes is this, if not of all?
     start_bytes: int = 0
+    # Are there more lines, to be asked for?
+    has_more_lines: bool = False
     # Can the source be looked at instead, or is it the source?
     has_source: bool = False
 
@@ -158,13 +164,22 @@ def bytes_to_read(size: int) -> int:
     return size if size <= WHOLE_BYTES else START_BYTES
 
 
-def in_thread(filename: str, head: bytes, size: int, *, source: bool) -> asyncio.Future[Shown]:
+def in_thread(
+    filename: str, head: bytes, size: int, *, source: bool, most_lines: int
+) -> asyncio.Future[Shown]:
     """Run `show` where it holds nobody up."""
-    work = partial(show, filename, head, size, source=source)
+    work = partial(show, filename, head, size, source=source, most_lines=most_lines)
     return asyncio.get_running_loop().run_in_executor(_threads(), work)
 
 
-def show(filename: str, head: bytes, size: int, *, source: bool = False) -> Shown:
+def show(
+    filename: str,
+    head: bytes,
+    size: int,
+    *,
+    source: bool = False,
+    most_lines: int = FIRST_LINES,
+) -> Shown:
     """Return what to show of a file of `size` bytes that starts with `head`.
 
     `source`: its text, even where something nicer could be shown. Takes long for large texts.
@@ -179,10 +194,10 @@ def show(filename: str, head: bytes, size: int, *, source: bool = False) -> Show
     start_bytes = 0 if whole else len(head)
     original = text if whole and _is_same(text, head) else None
     if kind in WITH_SOURCE and not source:
-        nicer = _nicer(kind, mime, filename, text, start_bytes, original)
+        nicer = _nicer(kind, mime, filename, text, start_bytes, original, most_lines)
         if nicer is not None:
             return nicer
-    drawn = _first_lines(text)
+    drawn = _first_lines(text, most_lines)
     if drawn != text:
         start_bytes = len(drawn.encode())
     lines, language = highlight(drawn, filename)
@@ -193,13 +208,14 @@ def show(filename: str, head: bytes, size: int, *, source: bool = False) -> Show
         lines,
         text=original,
         start_bytes=start_bytes,
+        has_more_lines=drawn != text and most_lines < MOST_LINES,
         has_source=kind in WITH_SOURCE,
     )
 
 
-def _first_lines(text: str) -> str:
+def _first_lines(text: str, most: int) -> str:
     """Return as much of a text as is drawn."""
-    rest = text.split("\n", MOST_LINES)[MOST_LINES:]
+    rest = text.split("\n", most)[most:]
     return text[: -len(rest[0])] if rest and rest[0] else text
 
 
@@ -244,15 +260,24 @@ def _is_text(mime: str) -> bool:
 
 
 def _nicer(
-    kind: Kind, mime: str, filename: str, text: str, start_bytes: int, original: str | None
+    kind: Kind,
+    mime: str,
+    filename: str,
+    text: str,
+    start_bytes: int,
+    original: str | None,
+    most_lines: int,
 ) -> Shown | None:
     """Return a table, a document or tidy JSON; None if the text turns out not to be one."""
     if kind is Kind.MARKDOWN:
+        drawn = text[:DOCUMENT_BYTES]
+        if drawn != text:
+            start_bytes = len(drawn.encode())
         return Shown(
             kind,
             mime,
             "Markdown",
-            html=render_markdown(text),
+            html=render_markdown(drawn),
             text=original,
             start_bytes=start_bytes,
             has_source=True,
@@ -271,10 +296,12 @@ def _nicer(
             has_source=True,
         )
     tidy = None if start_bytes else tidy_json(text)
-    if tidy is None or tidy != _first_lines(tidy):
+    if tidy is None or tidy != _first_lines(tidy, MOST_LINES):
         return None
-    lines, _ = highlight(tidy, "tidy.json")
-    return Shown(kind, mime, "JSON", lines, text=original, has_source=True)
+    drawn = _first_lines(tidy, most_lines)
+    lines, _ = highlight(drawn, "tidy.json")
+    more = drawn != tidy
+    return Shown(kind, mime, "JSON", lines, text=original, has_more_lines=more, has_source=True)
 
 
 def _show_bytes(kind: Kind, mime: str, head: bytes, size: int) -> Shown:
@@ -366,13 +393,15 @@ def _mark(text: str, css_class: str) -> str:
 def read_table(text: str, filename: str, *, whole: bool) -> Table | None:
     """Return the first rows of a table; None for what is none."""
     rows: list[list[str]] = []
+    cells = 0
     partial = not whole
     try:
         for row in csv.reader(io.StringIO(text), delimiter=_delimiter_of(text, filename)):
-            if len(rows) > TABLE_ROWS:
+            if len(rows) > TABLE_ROWS or cells > TABLE_CELLS:
                 partial = True
                 break
             if row:
+                cells += min(len(row), TABLE_COLUMNS)
                 partial = partial or len(row) > TABLE_COLUMNS
                 rows.append([cell[:CELL_CHARACTERS] for cell in row[:TABLE_COLUMNS]])
     except csv.Error:

@@ -34,13 +34,23 @@ LANGUAGES = {
 async def show(
     request: PageRequest, place: Place, entry: Entry, context: dict[str, Any]
 ) -> HttpResponse:
-    """Show a file: `?view=raw` its source, `?view=edit` an editor, `?part=preview` only itself."""
+    """Show a file: `?view=raw` its source, `?view=edit` an editor, `?part=preview` only itself.
+
+    `?lines=all` draws as many lines as there may be.
+    """
     if entry.kind not in ("file", "link"):
         raise Unprocessable("this is no file, but a device, a pipe or a socket")
     target = _target_of(entry)
     entry, head = await _read_start(place, entry.path)
     view = request.GET.get("view", "preview")
-    shown = await viewing.in_thread(entry.name, head, entry.size or 0, source=view != "preview")
+    wants_all = request.GET.get("lines") == "all"
+    shown = await viewing.in_thread(
+        entry.name,
+        head,
+        entry.size or 0,
+        source=view != "preview",
+        most_lines=viewing.MOST_LINES if wants_all else viewing.FIRST_LINES,
+    )
     may_be_edited = shown.may_be_edited and not target
     edits = view == "edit" and request.member.may_work and may_be_edited
     folder = entry.path.rpartition("/")[0]

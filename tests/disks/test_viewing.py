@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 from django.utils.html import strip_tags
@@ -20,9 +21,9 @@ SCRIPTS = (
 )
 
 
-def shown(filename: str, text: str | bytes, *, source: bool = False) -> Shown:
+def shown(filename: str, text: str | bytes, **how: Any) -> Shown:
     data = text.encode() if isinstance(text, str) else text
-    return show(filename, data, len(data), source=source)
+    return show(filename, data, len(data), **how)
 
 
 def test_code_has_colours_and_a_line_for_each_line() -> None:
@@ -154,7 +155,7 @@ def test_an_empty_file_may_be_edited() -> None:
 def test_of_a_large_text_the_start_is_shown() -> None:
     size = 3 * 1024 * 1024
     assert viewing.bytes_to_read(size) == 256 * 1024
-    result = show("a.log", b"line\n" * 52_428, size)
+    result = show("a.log", b"line\n" * 52_428, size, most_lines=viewing.MOST_LINES)
     assert result.start_bytes == 262_140
     assert not result.may_be_edited
 
@@ -185,11 +186,30 @@ def test_small_json_that_would_get_large_is_shown_as_text() -> None:
 
 def test_of_very_many_lines_the_first_are_drawn() -> None:
     text = "x\n" * (viewing.MOST_LINES + 5)
-    result = shown("a.txt", text)
-    assert len(result.lines) == viewing.MOST_LINES
-    assert result.start_bytes == 2 * viewing.MOST_LINES
-    assert result.text == text
+    for most, more in ((viewing.FIRST_LINES, True), (viewing.MOST_LINES, False)):
+        result = shown("a.txt", text, most_lines=most)
+        assert len(result.lines) == most
+        assert result.start_bytes == 2 * most
+        assert result.has_more_lines is more
+        assert result.text == text
     assert shown("a.json", f"[{'0,' * viewing.MOST_LINES}0]").kind is Kind.TEXT
+
+
+def test_of_a_long_json_the_first_lines_are_tidy() -> None:
+    result = shown("a.json", f"[{'0,' * viewing.FIRST_LINES}0]")
+    assert result.kind is Kind.JSON
+    assert len(result.lines) == viewing.FIRST_LINES
+    assert result.has_more_lines
+
+
+def test_tables_and_documents_are_no_larger_than_a_page() -> None:
+    wide = shown("a.csv", ("x," * 99 + "x\n") * 1_000).table
+    assert wide is not None
+    assert wide.partial
+    assert len(wide.rows) <= viewing.TABLE_CELLS / 100 + 1
+    document = shown("a.md", "- one\n" * 100_000)
+    assert document.start_bytes == viewing.DOCUMENT_BYTES
+    assert document.text is not None
 
 
 @pytest.mark.parametrize("name", ["a.go", "a.lua", "a.js"])
@@ -200,7 +220,7 @@ def test_colours_end_in_time_and_no_line_is_lost(
     # Comments that nobody closes are looked for to the end of the file, again and again.
     text = "\ufeff" + "/* --[[ <!--\r\n" * 20_000
     began = time.monotonic()
-    lines = shown(name, text).lines
+    lines = shown(name, text, most_lines=viewing.MOST_LINES).lines
     assert len(lines) == 20_000
     assert lines[-1] == "/* --[[ &lt;!--"
     assert time.monotonic() - began < 2
