@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory
 FAST := not docker and not browser and not sdk and not slow
 
-.PHONY: help run test fast check bench fuzz shots format lock vendor clean
+.PHONY: help run test fast check bench fuzz shots pictures format lock vendor clean
 
 help: ## list what there is
 	@echo "make TARGET [HOST=127.0.0.1] [PORT=8029] [SANDBANK_DATA=var] [ARGS=...]"
@@ -47,6 +47,13 @@ shots: ## take a picture of every page in every look, into var/shots (ARGS=folde
 	@.make/chromium
 	@.venv/bin/python manage.py make_image
 	@.venv/bin/python -m tests.browser.shots $(ARGS)
+
+pictures: ## take the pictures that docs/ and the README show
+	@.make/venv dev
+	@.make/engine
+	@.make/chromium
+	@.venv/bin/python manage.py make_image
+	@.venv/bin/python -m tests.browser.pictures
 
 format: ## put every file into the form that `make check` asks for
 	@.make/venv dev

@@ -257,7 +257,7 @@ async def test_a_sandbox_that_stops_while_looked_at_says_so(
 
     box.request("DELETE")
 
-    await expect(page.locator("#right")).to_contain_text("it was killed", timeout=END_MS)
+    await expect(page.locator("#right")).to_contain_text("stopped by the API key", timeout=END_MS)
     await expect(page.locator("#right").get_by_role("link", name="New like this")).to_be_visible()
 
 
