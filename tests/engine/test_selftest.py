@@ -102,7 +102,7 @@ async def test_probe_that_takes_too_long_is_ended(docker_engine, image, monkeypa
 
     findings = await selftest.run(docker_engine, image)
 
-    assert [finding.found for finding in findings] == ["no answer within 2 s"]
+    assert [finding.found for finding in findings] == ["No answer within 2 s"]
     assert await probes(docker_engine) <= before
 
 
