@@ -118,13 +118,15 @@ async def _by_name(place: Place, wish: Wish, found: Found) -> None:
             room = MOST_HITS - found.hits
             fitting: list[int] = []
             try:
-                await search.in_thread(_match, compiled, subjects, fitting, room, deadline)
+                in_time = await search.in_thread(
+                    _match, compiled, subjects, fitting, room, deadline
+                )
             finally:
                 # Also what was found before a thread that is not waited for any longer.
                 results = [_result(batch[index], []) for index in tuple(fitting)]
                 found.results += results
                 found.hits += len(results)
-            if time.monotonic() >= deadline:
+            if not in_time:
                 raise TimeoutError
             if found.is_enough:
                 return
@@ -144,17 +146,20 @@ def _match(
     fitting: list[int],
     most: int,
     deadline: float,
-) -> None:
-    """Add to `fitting` which texts fit, the first of them, as far as the time reaches."""
+) -> bool:
+    """Add to `fitting` which texts fit, the first of them; False if the time was over before."""
     for index, subject in enumerate(subjects):
-        left = deadline - time.monotonic()
-        if left <= 0 or len(fitting) == most:
+        if len(fitting) == most:
             break
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
         try:
             if compiled.fullmatch(subject, timeout=left, concurrent=True):
                 fitting.append(index)
         except TimeoutError:
-            break
+            return False
+    return True
 
 
 async def _walked(place: Place, folder: str, found: Found) -> AsyncGenerator[Entry]:

@@ -36,7 +36,7 @@ START_BYTES = 256 * 1024
 FIRST_LINES = 10_000
 MOST_LINES = 100_000
 # A document of this size has as many elements as a browser draws at once.
-DOCUMENT_BYTES = 256 * 1024
+DOCUMENT_BYTES = 128 * 1024
 # Colours cost about a second for each of these; a hostile text costs far more, so that what is
 # not done in time stays plain.
 HIGHLIGHT_BYTES = 512 * 1024

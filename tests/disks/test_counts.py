@@ -7,6 +7,7 @@ import random
 from io import StringIO
 from typing import Any
 
+import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -50,6 +51,7 @@ async def test_files_that_come_and_go_are_counted(disk: Disk, put: Put) -> None:
     assert await are_true(disk)
 
 
+@pytest.mark.slow
 async def test_no_change_makes_the_counts_untrue(disk: Disk) -> None:
     place = DiskPlace(disk)
     chosen = random.Random(7)  # noqa: S311 (the same each time)

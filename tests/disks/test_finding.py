@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import pytest
+
 from disks import entries, finding
 from disks.entries import Entry
 from disks.models import Disk
@@ -44,6 +46,7 @@ async def longest_pause(work: Any) -> float:
     return longest
 
 
+@pytest.mark.slow
 async def test_a_slow_pattern_ends_in_time_and_blocks_nothing(disk: Disk, settings: Any) -> None:
     settings.GREP_MAX_SECONDS = 1.0
     place = Many(disk, [f"/{'a' * 2_500}{number}" for number in range(200)])
@@ -57,6 +60,7 @@ async def test_a_slow_pattern_ends_in_time_and_blocks_nothing(disk: Disk, settin
     assert pause < 0.5
 
 
+@pytest.mark.slow
 async def test_what_was_found_until_then_is_the_answer(disk: Disk, settings: Any) -> None:
     settings.GREP_MAX_SECONDS = 1.0
     place = Many(disk, ["/aaaaab", *(f"/{'a' * 2_500}{number}" for number in range(200))])

@@ -202,6 +202,7 @@ def test_of_a_long_json_the_first_lines_are_tidy() -> None:
     assert result.has_more_lines
 
 
+@pytest.mark.slow
 def test_tables_and_documents_are_no_larger_than_a_page() -> None:
     wide = shown("a.csv", ("x," * 99 + "x\n") * 1_000).table
     assert wide is not None
