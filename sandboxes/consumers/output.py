@@ -59,9 +59,6 @@ class OutputConsumer(Viewer):
             self.spawn(self._follow())
             self.spawn(self.watch_visitor())
 
-    async def put_out(self, message: str) -> None:
-        await self.close(CloseCode.FORBIDDEN)
-
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if text_data is None or len(text_data) > MAX_MESSAGE:
             return

@@ -144,4 +144,4 @@ class Viewer(AsyncWebsocketConsumer):
 
     async def put_out(self, message: str) -> None:
         """Close the connection of somebody who may no longer be here."""
-        raise NotImplementedError
+        await self.close(CloseCode.FORBIDDEN)
