@@ -205,3 +205,12 @@ async def test_one_message_stands_for_charts_of_nothing(page: Page, names: dict[
 async def _nothing(route: Any) -> None:
     kinds: dict[str, Any] = {kind: [] for kind in ("at", "cpu", "memory", "workspace", "processes")}
     await route.fulfill(json={"since": None, "until": None, **kinds})
+
+
+async def test_link_beside_words_is_told_by_more_than_its_colour(
+    page: Page, names: dict[str, str]
+) -> None:
+    await sign_in(page)
+    await page.goto("/activity/")
+    lines = page.locator("a.link").filter(has_text="brisk-heron")
+    await expect(lines.first).to_have_css("text-decoration-line", "underline")
