@@ -116,8 +116,9 @@ async def new(request: PageRequest) -> HttpResponse:
         created_by=request.member.name,
     )
     await _changed(request, "key.create", key, ", ".join(key.scopes))
-    await once.keep(request, "key", name=key.name, token=token)
-    return await done(request, "", reverse("keys"))
+    response = await done(request, "", reverse("keys"))
+    await once.keep(request, response, "key", name=key.name, token=token)
+    return response
 
 
 @page(needs=Right.MANAGE)

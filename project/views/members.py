@@ -71,8 +71,9 @@ async def add(request: PageRequest) -> HttpResponse:
     await _changed(request, "member.add", added.membership, detail=added.membership.role)
     name = added.membership.user.username
     if added.password:
-        await once.keep(request, "account", name=name, password=added.password)
-        return await done(request, "", reverse("members"))
+        response = await done(request, "", reverse("members"))
+        await once.keep(request, response, "account", name=name, password=added.password)
+        return response
     return await done(request, f"{name} is in, as {added.membership.role}.", reverse("members"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -45,6 +46,36 @@ def test_a_new_key_is_shown_once_however_often_the_page_is_loaded(
     assert find_key(token) == ApiKey.objects.get(project=project)
     assert token not in again
     assert 'id="token"' not in again
+
+
+def test_a_new_key_waits_in_two_halves_and_each_alone_tells_nothing(
+    owner: Client, project: Project
+) -> None:
+    form_answer = owner.post(reverse("new_key"), form())
+    cookie = form_answer.cookies[once.KEPT]
+    in_session = json.dumps(dict(owner.session.items()))
+    half = bytes.fromhex(owner.session[once.KEPT]["half"])
+    for waiting in (in_session, cookie.value, half.decode("latin-1")):
+        assert "sk-ac-" not in waiting
+        assert "nightly" not in waiting
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Strict")
+    page = owner.get(reverse("keys"))
+    assert "sk-ac-" in page.content.decode()
+    assert page.cookies[once.KEPT]["max-age"] == 0
+
+
+@pytest.mark.parametrize("other", [None, "", "00", "xyz", "00" * 300])
+def test_a_new_key_without_its_half_is_not_shown_and_nothing_breaks(
+    owner: Client, project: Project, other: str | None
+) -> None:
+    owner.post(reverse("new_key"), form())
+    if other is None:
+        del owner.cookies[once.KEPT]
+    else:
+        owner.cookies[once.KEPT] = other
+    page = owner.get(reverse("keys"))
+    assert page.status_code == 200
+    assert 'id="token"' not in page.content.decode()
 
 
 def test_a_new_key_that_nobody_looked_at_is_forgotten(
