@@ -95,9 +95,9 @@ def tone(finding: Finding) -> str:
 MARKS = {"ok": "✔ right", "warn": "▲ advised", "err": "✖ wrong"}
 
 
-def report(sections: Iterable[Section]) -> str:
-    """Write what was found as plain text, to be sent to somebody. Holds no secret."""
-    lines = [f"Sandbank {VERSION}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"]
+def report(sections: Iterable[Section], at: datetime) -> str:
+    """Write what was found then as plain text, to be sent to somebody. Holds no secret."""
+    lines = [f"Sandbank {VERSION}, {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"]
     for section in sections:
         lines += ["", section.title]
         for finding in section.findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import AsyncClient
 
-from project import database, doctor
+from project import database, doctor, examinations, leases
 from project.doctor import Section
-from project.models import Activity, Project
-from project.views import doctor as page
+from project.models import Activity, Lease, Memo, Project
 from sandboxes import doctor as sandbox_doctor
 from sandboxes import lifecycle
 from sandboxes.engine import close_engine, get_engine
@@ -54,7 +54,7 @@ def test_only_what_is_required_makes_ill() -> None:
 
 
 def test_a_report_says_what_to_do_about_each_line_that_is_not_right() -> None:
-    text = doctor.report([Section("Part", [RIGHT, WRONG, ADVISED])])
+    text = doctor.report([Section("Part", [RIGHT, WRONG, ADVISED])], datetime.now(UTC))
     assert "✔ right    a: x" in text
     assert "✖ wrong    c: y" in text
     assert "▲ advised  e: y" in text
@@ -73,7 +73,7 @@ async def test_what_breaks_is_a_finding() -> None:
 
 async def test_a_report_holds_no_secret(engine: None, project: Project, settings: Any) -> None:
     sections = [section async for section in doctor.examine()]
-    text = doctor.report(sections)
+    text = doctor.report(sections, datetime.now(UTC))
     assert settings.SECRET_KEY not in text
     assert str(settings.DATA_DIR) not in text
 
@@ -199,13 +199,11 @@ def looker(project: Project) -> AsyncClient:
 
 
 async def test_the_page_examines_when_it_is_asked(engine: None, admin: AsyncClient) -> None:
-    page._last = None
     assert "starts a box" in (await admin.get("/admin/doctor/")).content.decode()
     assert (await admin.get("/admin/doctor/start/")).status_code == 405
     assert (await admin.post("/admin/doctor/start/")).status_code == 303
     assert "Looking at" in (await admin.get("/admin/doctor/?part=results")).content.decode()
-    assert page._task is not None
-    await page._task
+    await examinations.finished()
     text = (await admin.get("/admin/doctor/?part=results")).content.decode()
     assert "Looking at" not in text
     assert "A guest runs a command" in text
@@ -213,6 +211,57 @@ async def test_the_page_examines_when_it_is_asked(engine: None, admin: AsyncClie
     report = await admin.get("/admin/doctor/report.txt")
     assert report["Content-Type"].startswith("text/plain")
     assert "a guest runs a command" in report.content.decode()
+
+
+async def test_an_examination_is_known_to_other_processes_and_after_a_restart(
+    engine: None, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = leases.HOLDER
+    monkeypatch.setattr(leases, "HOLDER", "another process")
+    assert await database.write(leases.acquire, examinations.NAME, 60)
+    monkeypatch.setattr(leases, "HOLDER", mine)
+    # Another process looks: this one does not begin too.
+    assert not await examinations.start("ada")
+    await database.write(Lease.objects.all().delete)
+
+    assert await examinations.start("ada")
+    assert not await examinations.start("bo")
+    await examinations.finished()
+    monkeypatch.setattr(examinations, "_task", None)
+    found = await database.read(examinations.last)
+    assert found is not None
+    assert (found.by, found.under_way) == ("ada", "")
+    assert [section.title for section in found.sections] == [part.title for part in doctor.PARTS]
+    assert not await database.read(Lease.objects.filter(name=examinations.NAME).exists)
+
+
+async def test_an_examination_whose_server_died_is_broken_off(
+    engine: None, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def examine() -> AsyncIterator[Section]:
+        yield Section("Settings", [RIGHT])
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(doctor, "examine", examine)
+    assert await examinations.start("ada")
+    await asyncio.sleep(0)
+    assert "Looking at" in (await admin.get("/admin/doctor/?part=results")).content.decode()
+    monkeypatch.setattr(examinations, "LEASE_SECONDS", 0)
+    text = (await admin.get("/admin/doctor/?part=results")).content.decode()
+    assert "the server that looked has ended" in text
+    assert "every 1s" not in text
+
+    assert examinations._task is not None
+    examinations._task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await examinations.finished()
+    text = (await admin.get("/admin/doctor/?part=results")).content.decode()
+    assert "the server stops" in text
+
+
+def test_what_another_version_found_is_no_examination(db: None) -> None:
+    Memo.objects.create(name=examinations.NAME, value={"by": "ada", "sections": []})
+    assert examinations.last() is None
 
 
 async def test_an_examination_that_breaks_off_says_so(
@@ -227,8 +276,7 @@ async def test_an_examination_that_breaks_off_says_so(
 
     monkeypatch.setattr(doctor, "examine", examine)
     await admin.post("/admin/doctor/start/")
-    assert page._task is not None
-    await page._task
+    await examinations.finished()
     second = doctor.PARTS[1].title
     text = (await admin.get("/admin/doctor/?part=results")).content.decode()
     assert "1 wrong" in text

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from project import database, doctor
 from sandboxes.engine import close_engine
@@ -18,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         sections = asyncio.run(self.examine())
-        self.stdout.write(doctor.report(sections))
+        self.stdout.write(doctor.report(sections, timezone.now()))
         if not doctor.healthy(sections):
             raise CommandError("Something is wrong: see ✖ above.")
 
