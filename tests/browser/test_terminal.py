@@ -218,6 +218,9 @@ async def test_end_of_shell_and_of_sandbox_are_said(page: Page, box: Box) -> Non
     # What only a living one has is gone: its time left, and a new terminal.
     await expect(page.locator("[data-while-alive]")).to_have_count(0)
     await expect(end.get_by_role("link", name="New like this")).to_be_visible()
+    # Whoever comes later sees an empty screen, and is told why.
+    await page.reload()
+    await expect(end).to_contain_text("What it showed is gone: it was not recorded")
 
 
 async def test_keyboard_leads_out_of_the_terminal(page: Page, box: Box) -> None:
