@@ -142,11 +142,14 @@ function showUnfinished(found) {
     question.querySelector("h2"),
     ours ? `Resume ${plural(found.length, "upload")}?` : `${plural(found.length, "upload")} not finished`,
   );
-  const again = "Choose the same files again, and they go on where they stopped.";
-  const elsewhere = "Those begun in another browser go on there, or are uploaded anew.";
+  const again =
+    found.length === 1
+      ? "Choose the same file again, and it goes on where it stopped."
+      : "Choose the same files again, and they go on where they stopped.";
+  const elsewhere = "What was begun in another browser goes on there, or is uploaded anew.";
   write(
     question.querySelector(".ask-again"),
-    ["They were not finished.", ours && again, ours < found.length && elsewhere].filter(Boolean).join(" "),
+    [ours && again, ours < found.length && elsewhere].filter(Boolean).join(" "),
   );
   question.querySelector('[data-upload="resume"]').hidden = !ours;
   const list = question.querySelector("ul");

@@ -156,14 +156,16 @@ async def test_long_paste_arrives_whole(page: Page, box: Box) -> None:
     await page.evaluate(
         """() => {
           const data = new DataTransfer();
-          data.setData("text/plain", "0123456789".repeat(20000));
+          data.setData("text/plain", "012345678\\n".repeat(20000));
           document.querySelector(".term").dispatchEvent(
             new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
         }"""
     )
     # A program that takes each line as typed is protected: the paste is shown first.
-    await page.get_by_role("dialog").get_by_role("button", name="Paste").click()
-    digest = hashlib.sha256(b"0123456789" * 20000).hexdigest()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("Paste 20,000 lines, 200,000 characters?")
+    await dialog.get_by_role("button", name="Paste").click()
+    digest = hashlib.sha256(b"012345678\n" * 20000).hexdigest()
     await expect(rows(page)).to_contain_text(digest[:60], timeout=30_000)
 
 

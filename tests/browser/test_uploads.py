@@ -160,7 +160,7 @@ async def test_a_gigabyte_survives_a_reload(page: Page, disk: DiskOnServer, tmp_
     await expect(question.locator("li")).to_contain_text(re.compile(r"[1-9]\d* % of 1.0 GB"))
     await assert_accessible(page)
     async with page.expect_file_chooser() as choosing:
-        await question.get_by_role("button", name="Choose the files again").click()
+        await question.get_by_role("button", name="Choose again").click()
     await (await choosing.value).set_files(path)
     await expect(question).to_be_hidden()
     await say_done(page, "1 file uploaded", 170_000)
@@ -258,7 +258,7 @@ async def test_what_is_left_behind_is_offered_to_nobody_else(
     # A file of that name and size that was written since is another one.
     os.utime(path, (1_000_000_000, 1_000_000_000))
     async with second.expect_file_chooser() as choosing:
-        await question.get_by_role("button", name="Choose the files again").click()
+        await question.get_by_role("button", name="Choose again").click()
     await (await choosing.value).set_files(path)
     await expect(question).to_contain_text("ledger.bin was changed since")
     await expect(second.locator("#uploads")).to_be_hidden()

@@ -9,7 +9,7 @@ const SHOWN = 240;
 
 export async function paste(term, text) {
   if (!text) return;
-  const lines = text.split("\n").length;
+  const lines = text.replace(/\n$/, "").split("\n").length;
   const isMuch = lines > MANY_LINES || text.length > MUCH_TEXT;
   if (isMuch && !term.modes.bracketedPasteMode) {
     const goes = await confirm({
