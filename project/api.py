@@ -162,13 +162,21 @@ def _blank_is_default(default: Any) -> BeforeValidator:
     return BeforeValidator(lambda value: default if value == "" else value)
 
 
+def _whole(value: str) -> str:
+    if not words.is_whole(value):
+        raise ValueError("must not hold half a character")
+    return value
+
+
 def _no_nul(value: str) -> str:
     if "\x00" in value:
         raise ValueError("must not hold a NUL character")
     return value
 
 
-Text = Annotated[str, AfterValidator(_no_nul)]
+# What a program may be given as it is; Text is what can also be kept.
+Whole = Annotated[str, AfterValidator(_whole)]
+Text = Annotated[Whole, AfterValidator(_no_nul)]
 Id = Annotated[uuid.UUID, BeforeValidator(_uuid)]
 Limit = Annotated[int, _blank_is_default(DEFAULT_LIMIT), Field(ge=1, le=MAX_LIMIT)]
 Flag = Annotated[bool, _blank_is_default(False)]

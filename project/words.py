@@ -61,6 +61,15 @@ def ago(seconds: float) -> str:
     return f"{int(seconds // DAY)} d ago"
 
 
+def is_whole(text: str) -> bool:
+    """Can it be written as UTF-8? JSON can hold half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def seen(text: str) -> str:
     """Write what cannot be seen, and would garble what stands around it, as such as `\\u202e`."""
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -170,12 +170,17 @@ def check_labels(labels: Mapping[str, str]) -> None:
             raise Invalid(
                 f"labels: {name!r} is no name: a letter, then letters, digits, and any of . _ - /"
             )
+        if "\x00" in value or not words.is_whole(value):
+            raise Invalid(f"labels: the value of {name} holds a NUL or half a character")
 
 
 def check_environment(variables: Mapping[str, str]) -> None:
     """Raise Invalid for variables that a process could not be given."""
     if len(variables) > MAX_VARIABLES:
         raise Invalid(f"env: at most {MAX_VARIABLES} variables")
+    for name, value in variables.items():
+        if not words.is_whole(value):
+            raise Invalid(f"env: the value of {name} holds half a character")
     if sum(len(n) + len(v.encode()) for n, v in variables.items()) > MAX_VARIABLES_BYTES:
         raise Invalid("env: at most 64 KiB in all")
     for name, value in variables.items():

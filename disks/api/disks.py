@@ -10,7 +10,7 @@ from ninja import Query, Router, Schema
 
 from disks.access import disk_for
 from disks.models import Disk
-from project import database, events
+from project import database, events, words
 from project.api import (
     DONE,
     ApiRequest,
@@ -104,18 +104,9 @@ def _user_named_in(request: HttpRequest) -> str:
         user = body.get("user") or ""
     else:
         user = request.GET.get("user", "")
-    if not isinstance(user, str) or "\x00" in user or not _is_encodable(user):
+    if not isinstance(user, str) or "\x00" in user or not words.is_whole(user):
         raise Invalid("user: must be a text")
     return user
-
-
-def _is_encodable(text: str) -> bool:
-    """JSON can hold half a character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @router.get("/disk", response=answers(PageOut[DiskOut]))

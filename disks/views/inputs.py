@@ -16,7 +16,7 @@ from disks import entries, places
 from disks.entries import Entry
 from disks.models import OnConflict
 from disks.places.base import Place
-from project import events, request_id
+from project import events, request_id, words
 from project.errors import Invalid, Refused
 from project.pages import PageRequest, enter
 from project.policy import Right
@@ -70,10 +70,8 @@ def text(data: Mapping[str, Any], name: str, *, most: int = MAX_TEXT) -> str:
         raise Invalid(f"{name}: is required, as text")
     if len(value) > most:
         raise Invalid(f"{name}: at most {most} characters")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise Invalid(f"{name}: must be text") from None
+    if not words.is_whole(value):
+        raise Invalid(f"{name}: must be text")
     return value
 
 

@@ -18,6 +18,7 @@ from project.api import (
     PageOut,
     PageQuery,
     Text,
+    Whole,
     answers,
     caller,
     ok,
@@ -40,7 +41,7 @@ class ExecIn(Schema):
     command: Annotated[Text, Field(min_length=1)]
     cwd: Text = ""
     env: dict[Text, str] = {}
-    stdin: str | None = None
+    stdin: Whole | None = None
     timeout: float | None = None
     stream: bool = False
 

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from project.api import DONE, ApiRequest, Id, Text, answers, caller, ok, timestamp
+from project.api import DONE, ApiRequest, Id, Text, Whole, answers, caller, ok, timestamp
 from project.errors import Invalid
 from sandboxes import processes
 from sandboxes.access import require_running, running_sandbox
@@ -65,7 +65,7 @@ class OutputOut(Schema):
 class StdinIn(Schema):
     """Text, or bytes as base64; `close` ends the standard input after them."""
 
-    text: str = ""
+    text: Whole = ""
     base64: str = ""
     close: bool = False
 

@@ -54,8 +54,11 @@ def test_a_small_memory_gets_a_workspace_that_fits() -> None:
         ({"labels": {"": "x"}}, "labels"),
         ({"labels": {f"l{n}": "" for n in range(60)}}, "labels"),
         ({"labels": {"7": ""}}, "labels"),
+        ({"labels": {"a": "x\x00"}}, "labels"),
+        ({"labels": {"a": "\ud800"}}, "labels"),
         ({"env": {"1A": "x"}}, "env"),
         ({"env": {"A": "x\x00"}}, "env"),
+        ({"env": {"A": "\ud800"}}, "env"),
         ({"env": {"A": "x" * 70_000}}, "env"),
     ],
 )
