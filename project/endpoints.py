@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.db import transaction
@@ -10,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from project import database
+from project import database, kept_json
 from project.api import DONE, ApiRequest, PageOut, Text, answers, ok, page, timestamp
 from project.envelope import Done
 from project.errors import Invalid, TooLarge
@@ -91,6 +90,8 @@ async def patch_configs(request: ApiRequest) -> HttpResponse:
         project = Project.objects.get(pk=request.auth.project_id)
         merged = {**project.configs, **changes}
         project.configs = {key: value for key, value in merged.items() if value is not None}
+        if kept_json.size(project.configs) > CONFIGS_MAX_BYTES:
+            raise _too_large()
         project.save(update_fields=["configs"])
         return dict(project.configs)
 
@@ -114,15 +115,21 @@ def _no_encryption() -> Invalid:
     )
 
 
+def _too_large() -> TooLarge:
+    return TooLarge("the configs are over the limit of 64 KiB")
+
+
 def _read_changes(body: bytes) -> dict[str, Any]:
     if len(body) > CONFIGS_MAX_BYTES:
-        raise TooLarge("the configs are over the limit of 64 KiB")
+        raise _too_large()
     try:
-        changes = json.loads(body)
-    except (ValueError, RecursionError):
+        changes = kept_json.parse(body)
+    except ValueError:
         raise Invalid("the body must be a JSON object") from None
     if not isinstance(changes, dict) or not changes:
         raise Invalid("the body must be a JSON object with a key at least")
+    if kept_json.holds_nul(changes):
+        raise Invalid("the configs must not hold a NUL character")
     for name in CRITERIA:
         value = changes.get(name)
         if value is not None and (

@@ -52,14 +52,33 @@ async def test_configs_are_merged_and_null_deletes(api) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["{}", "[]", "nothing", json.dumps({"task_success_criteria": "x" * 2001}), "[" * 60_000],
+    [
+        "{}",
+        "[]",
+        "nothing",
+        json.dumps({"task_success_criteria": "x" * 2001}),
+        "[" * 60_000,
+        f'{{"a": {"[" * 260}{"]" * 260}}}',
+        '{"a": NaN}',
+        '{"a": 1e999}',
+        '{"a": "\\ud800"}',
+        '{"a": "\\u0000"}',
+        '{"task_success_criteria": "\\ud800"}',
+    ],
 )
 async def test_configs_that_are_none_are_400(api, body: str) -> None:
     assert (await api.patch("/project/configs", body)).status_code == 400
+    assert (await api.get("/project/configs")).json()["data"] == {"encryption_enabled": False}
 
 
 async def test_configs_over_the_limit_are_413(api) -> None:
     assert (await api.patch("/project/configs", {"a": "x" * 70_000})).status_code == 413
+
+
+async def test_configs_that_grow_over_the_limit_are_413(api) -> None:
+    assert (await api.patch("/project/configs", {"a": "x" * 40_000})).status_code == 200
+    assert (await api.patch("/project/configs", {"b": "x" * 40_000})).status_code == 413
+    assert set((await api.get("/project/configs")).json()["data"]) == {"a", "encryption_enabled"}
 
 
 async def test_encryption_is_refused_with_a_reason(api) -> None:
