@@ -9,7 +9,6 @@ transaction that holds the disk.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from disks import blobs, folders, paths
 from disks.media import detect
 from disks.models import Artifact, Blob, Disk
 from disks.spool import Spool
-from project import database
+from project import database, kept_json
 from project.errors import Invalid, NotFound
 
 # Where the answer tells what we know of a file, beside what the caller wrote there.
@@ -48,27 +47,21 @@ class Listing:
 
 def parse_meta(text: str) -> dict[str, Any]:
     """Return what a caller wants to remember of a file. Raises Invalid."""
-    if len(text) > META_MAX_BYTES:
-        raise Invalid(f"meta: at most {META_MAX_BYTES} bytes")
     try:
-        meta = json.loads(text, parse_constant=_no_constant)
-        # What cannot be written again, such as half a character, is refused here too.
-        written = json.dumps(meta, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+        if len(text.encode()) > META_MAX_BYTES:
+            raise Invalid(f"meta: at most {META_MAX_BYTES} bytes")
+        meta = kept_json.parse(text)
+    except ValueError:
         raise Invalid("invalid meta JSON format") from None
     if meta is None:
         return {}
     if not isinstance(meta, dict):
         raise Invalid("invalid meta JSON format: it must be an object")
-    if b"\\u0000" in written:
+    if kept_json.holds_nul(meta):
         raise Invalid("meta: must not hold a NUL character")
     if RESERVED in meta:
         raise Invalid(f"meta: the key {RESERVED} is reserved")
     return meta
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 async def upsert(

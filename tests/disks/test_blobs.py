@@ -18,7 +18,7 @@ from disks.models import Artifact, Blob, Disk
 from disks.spool import gather
 from disks.store import refusals
 from disks.sweep import sweep
-from project.errors import Failed, NoSpace, TooLarge, Unavailable
+from project.errors import Failed, Invalid, NoSpace, TooLarge, Unavailable
 from tests.disks.conftest import Put
 
 RANDOM = random.Random(7).randbytes(3_000_000)  # noqa: S311
@@ -242,10 +242,23 @@ def test_meta_that_cannot_be_stored_is_refused() -> None:
         "{",
         '{"a": NaN}',
         '{"a": "\\u0000"}',
+        '{"\\u0000": "a"}',
         '{"a": "\\ud800"}',
+        '{"a": 1e999}',
+        f'{{"a": {"[" * 260}{"]" * 260}}}',
+        f'{{"a": "{"é" * 33_000}"}}',
+        '{"a": "\ud800"}',
         "[" * 60_000,
         "1",
     ):
         with pytest.raises(Exception, match="meta"):
             artifacts.parse_meta(text)
     assert artifacts.parse_meta("null") == {}
+
+
+def test_meta_may_speak_of_a_nul() -> None:
+    for text in (r"\\u0000", r"\\\\u0000", r"\n\\u0000"):
+        assert artifacts.parse_meta(f'{{"a": "{text}"}}')
+    for text in (r"\u0000", r"\\\u0000", r"\"\u0000"):
+        with pytest.raises(Invalid, match="NUL"):
+            artifacts.parse_meta(f'{{"a": "{text}"}}')
