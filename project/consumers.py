@@ -32,9 +32,12 @@ class EventsConsumer(AsyncWebsocketConsumer):
         if not await self._may_look():
             await self.close(FORBIDDEN)
             return
+        await self._join()
+        self._watch = asyncio.create_task(self._watch_membership())
+
+    async def _join(self) -> None:
         for group in self._groups():
             await self.channel_layer.group_add(group, self.channel_name)
-        self._watch = asyncio.create_task(self._watch_membership())
 
     async def _may_look(self) -> bool:
         def look() -> bool:
@@ -48,8 +51,10 @@ class EventsConsumer(AsyncWebsocketConsumer):
         return await database.read(look)
 
     async def _watch_membership(self) -> None:
-        while await self._may_still_look():  # noqa: ASYNC110
+        while await self._may_still_look():
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            # The layer puts out who has taken nothing for a minute.
+            await self._join()
         await self.close(FORBIDDEN)
 
     async def _may_still_look(self) -> bool:

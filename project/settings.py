@@ -228,7 +228,12 @@ ACTIVITY_DAYS = env.int("ACTIVITY_DAYS", default=365)
 
 # --- Web ------------------------------------------------------------------------------------
 CHANNEL_LAYERS: dict[str, dict[str, object]] = {
-    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    "default": {
+        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        # By itself this layer puts a page out of its groups after a day. Ours leave when they
+        # close, as with the Redis layer, which knows no such limit.
+        "CONFIG": {"group_expiry": 100 * 365 * 24 * 3600},
+    }
 }
 if env.str("REDIS_URL", default=""):
     CHANNEL_LAYERS["default"] = {

@@ -94,7 +94,7 @@ class TerminalConsumer(Viewer):
             await self._join(_offset(query.get("pos", [""])[0]))
 
     async def _join(self, position: int | None) -> None:
-        await self.channel_layer.group_add(self.group, self.channel_name)
+        await self.join(self.group)
         self.has_joined = True
         if not self.read_only:
             self.keyboard = Keyboard(self.visitor.sandbox, self.terminal, self._say_typed)
@@ -107,7 +107,6 @@ class TerminalConsumer(Viewer):
         if self.keyboard is not None:
             await self.keyboard.close()
         if self.has_joined:
-            await self.channel_layer.group_discard(self.group, self.channel_name)
             await self._tell_group("left")
 
     # --- Output -----------------------------------------------------------------------------

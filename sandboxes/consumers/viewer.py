@@ -43,7 +43,7 @@ class Viewer(AsyncWebsocketConsumer):
         self.tasks: set[asyncio.Task[None]] = set()
         self._drawn = asyncio.Event()
         self._look_now = asyncio.Event()
-        self._project_group = ""
+        self._groups: set[str] = set()
         # What the connection has not taken yet: a frame, and how far the output is behind it.
         self._stuck: tuple[bytes, int] | None = None
 
@@ -68,8 +68,13 @@ class Viewer(AsyncWebsocketConsumer):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._project_group:
-            await self.channel_layer.group_discard(self._project_group, self.channel_name)
+        for group in self._groups:
+            await self.channel_layer.group_discard(group, self.channel_name)
+
+    async def join(self, group: str) -> None:
+        """Hear what is said in a group, for as long as this connection is open."""
+        self._groups.add(group)
+        await self.channel_layer.group_add(group, self.channel_name)
 
     # --- Sent and drawn ---------------------------------------------------------------------
 
@@ -113,9 +118,11 @@ class Viewer(AsyncWebsocketConsumer):
 
     async def watch_visitor(self) -> None:
         """See whether the visitor may still be here, for as long as they are."""
-        self._project_group = events.group_of(self.visitor.sandbox.project_id)
-        await self.channel_layer.group_add(self._project_group, self.channel_name)
+        self._groups.add(events.group_of(self.visitor.sandbox.project_id))
         while True:
+            # Each time anew: the layer puts out who has taken nothing for a minute.
+            for group in self._groups:
+                await self.channel_layer.group_add(group, self.channel_name)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS):
                     await self._look_now.wait()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
+from channels import layers
+from channels.layers import get_channel_layer
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import OperationalError
@@ -148,6 +152,33 @@ async def test_a_database_that_fails_for_a_moment_ends_neither_socket_nor_watch(
         assert await hears(page, project)
     await database.write(Membership.objects.all().delete)
     assert await is_closed(page)
+
+
+async def test_a_page_that_is_open_for_days_hears_what_changes(
+    project: Project, member: User, session: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_SECONDS", 600)
+    page = page_of(project.id, member, session)
+    await connect(page)
+    assert await hears(page, project)
+    later = time.time() + timedelta(days=30).total_seconds()
+    monkeypatch.setattr(layers, "time", SimpleNamespace(time=lambda: later))
+    assert await hears(page, project)
+    await database.write(change_password)
+    await signing_out.look_again(member.pk)
+    assert await is_closed(page, COME_BACK)
+
+
+async def test_a_page_that_the_layer_put_out_joins_again(
+    project: Project, member: User, session: SessionStore
+) -> None:
+    page = page_of(project.id, member, session)
+    await connect(page)
+    assert await hears(page, project)
+    # As it does with a page whose socket takes nothing for a minute.
+    layer: Any = get_channel_layer()
+    layer.groups.clear()
+    assert await hears(page, project)
 
 
 # --- At once ---------------------------------------------------------------------------------
