@@ -28,11 +28,14 @@ class EventsConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.project_id = self.scope["url_route"]["kwargs"]["project_id"]
-        await self.accept()
         if not await self._may_look():
+            # Only from a socket that is open does a page hear why it is closed.
+            await self.accept()
             await self.close(FORBIDDEN)
             return
+        # Nothing is missed from the moment on in which the page says that it is live.
         await self._join()
+        await self.accept()
         self._watch = asyncio.create_task(self._watch_membership())
 
     async def _join(self) -> None:

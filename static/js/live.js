@@ -9,6 +9,9 @@ const OFFLINE_AFTER_MS = 30_000;
 const LOOK_EVERY_MS = 5_000;
 const RELOAD_AT_MOST_EVERY_MS = 60_000;
 const NOT_YOURS = 4003;
+// A page that was so long under way may have missed something before its socket was open. One
+// that is younger shows what is, and asking for all its parts again would double each load.
+const FRESH_MS = 2_000;
 
 const app = document.querySelector("[data-project]");
 const project = app?.dataset.project;
@@ -79,7 +82,7 @@ function open() {
     wait = FIRST_WAIT_MS;
     noteThere();
     showState("live");
-    if (wasOpen) tell("resync");
+    if (wasOpen || performance.now() > FRESH_MS) tell("resync");
     wasOpen = true;
   });
   socket.addEventListener("message", (event) => {

@@ -64,6 +64,18 @@ async def test_a_page_that_is_refused_its_events_asks_again_later(page: Page) ->
     await expect(page.locator("html")).to_have_attribute("data-live", "live")
 
 
+async def test_a_page_that_was_long_under_way_looks_again_at_once(page: Page) -> None:
+    await sign_in(page)
+
+    async def dial(socket: WebSocketRoute) -> None:
+        await asyncio.sleep(2.5)
+        socket.connect_to_server()
+
+    await page.route_web_socket("**/events/", dial)
+    async with page.expect_request("**part=rows**"):
+        await page.goto("/activity/")
+
+
 async def test_a_change_without_an_answer_may_still_be_done(page: Page, watch: Watch) -> None:
     watch.allow("ERR_FAILED")
     await page.add_init_script(
