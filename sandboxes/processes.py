@@ -19,6 +19,8 @@ from sandboxes.guest.link import GuestError, Link, OutputChunk, ProcessInfo, Sta
 from sandboxes.models import Command, CommandStatus, Door, Sandbox
 from sandboxes.options import check_environment
 
+# A list shows so many that have ended at the most, the newest, beside all that run.
+MOST_ENDED = 200
 # One look at the output of a process gives so much at the most.
 LOOK_BYTES = 1024 * 1024
 # How long a look waits for output that the ring holds already.
@@ -99,16 +101,20 @@ async def _start(link: Link, spec: StartSpec) -> None:
 
 
 async def listing(sandbox: Sandbox) -> list[Process]:
-    """Return the sandbox's background processes, oldest first."""
+    """Return the sandbox's background processes, oldest first: the newest, and all that run."""
     await harvest.collect(sandbox)
 
-    def find() -> list[Command]:
-        return list(sandbox.commands.filter(kind=Command.Kind.PROCESS))
-
-    rows = await database.read(find)
+    rows = await database.read(_listed, sandbox)
     async with guests.linked(sandbox) as link:
         known = {info.id: info for info in await link.processes()}
     return [Process(row, known.get(row.process_id)) for row in rows]
+
+
+def _listed(sandbox: Sandbox) -> list[Command]:
+    rows = sandbox.commands.filter(kind=Command.Kind.PROCESS).defer("stdout", "stderr")
+    running = list(rows.filter(status=CommandStatus.RUNNING))
+    ended = rows.exclude(status=CommandStatus.RUNNING).order_by("-created_at", "-id")
+    return sorted([*running, *ended[:MOST_ENDED]], key=lambda row: (row.created_at, row.id))
 
 
 async def find(

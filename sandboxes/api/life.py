@@ -36,6 +36,7 @@ router = Router(tags=["sandboxes"])
 FOREVER = "9999-12-31T23:59:59Z"
 # Of the history of one sandbox a log entry shows so many at the most, the newest.
 LOG_COMMANDS = 200
+LOG_FILES = 200
 
 
 class SandboxOut(Schema):
@@ -208,7 +209,10 @@ async def list_logs(request: ApiRequest, query: Query[PageQuery]) -> HttpRespons
 
 def log_out(sandbox: Sandbox) -> LogOut:
     """Shape one log entry. Reads the database."""
-    commands = list(sandbox.commands.order_by("-created_at", "-id")[:LOG_COMMANDS])
+    # What commands said is long, and not told here.
+    untold = sandbox.commands.defer("stdout", "stderr")
+    commands = list(untold.order_by("-created_at", "-id")[:LOG_COMMANDS])
+    files = list(sandbox.generated_files.order_by("-created_at", "-id")[:LOG_FILES])
     ended = sandbox.ended_at or sandbox.expires_at
     alive = (ended - sandbox.created_at).total_seconds() if ended else 0
     return LogOut(
@@ -217,7 +221,7 @@ def log_out(sandbox: Sandbox) -> LogOut:
         backend_sandbox_id=None if sandbox.status in DEAD else sandbox.box_name,
         backend_type="docker",
         history_commands=[logged_command(command) for command in reversed(commands)],
-        generated_files=[logged_file(file) for file in sandbox.generated_files.all()],
+        generated_files=[logged_file(file) for file in reversed(files)],
         will_total_alive_seconds=round(alive),
         created_at=timestamp(sandbox.created_at),
         updated_at=timestamp(sandbox.updated_at),

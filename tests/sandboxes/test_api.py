@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from project.models import Project
-from sandboxes.models import Sandbox, Status
+from sandboxes import processes
+from sandboxes.api import life
+from sandboxes.models import Command, CommandStatus, GeneratedFile, Sandbox, Status
 
 HALF = "\ud800"
 
@@ -54,3 +58,37 @@ async def test_half_a_character_is_400_and_kept_nowhere(
 @pytest.mark.parametrize("wish", [{"labels": {"a": HALF}}, {"name": HALF}, {"env": {"A": HALF}}])
 async def test_a_wish_with_half_a_character_is_400(api: Any, wish: Any) -> None:
     assert (await api.post("/sandbox", wish)).status_code == 400
+
+
+def add_process(sandbox: Sandbox, name: str, status: CommandStatus) -> None:
+    Command.objects.create(
+        sandbox=sandbox, kind=Command.Kind.PROCESS, command=name, status=status, stdout="long"
+    )
+
+
+def test_a_log_entry_has_the_newest_and_reads_no_output(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(life, "LOG_FILES", 2)
+    add_process(sandbox, "make", CommandStatus.EXITED)
+    for path in ("/a", "/b", "/c"):
+        GeneratedFile.objects.create(sandbox=sandbox, path=path)
+    with CaptureQueriesContext(connection) as asked:
+        log = life.log_out(sandbox)
+    assert [file.sandbox_path for file in log.generated_files] == ["/b", "/c"]
+    assert [command.command for command in log.history_commands] == ["make"]
+    assert not [query for query in asked if '"stdout"' in query["sql"]]
+
+
+def test_a_list_of_processes_has_all_that_run_and_the_newest_that_ended(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MOST_ENDED", 2)
+    add_process(sandbox, "serve", CommandStatus.RUNNING)
+    for name in ("one", "two", "three"):
+        add_process(sandbox, name, CommandStatus.EXITED)
+    add_process(sandbox, "watch", CommandStatus.RUNNING)
+    with CaptureQueriesContext(connection) as asked:
+        rows = processes._listed(sandbox)
+    assert [row.command for row in rows] == ["serve", "two", "three", "watch"]
+    assert not [query for query in asked if '"stdout"' in query["sql"]]
