@@ -16,7 +16,11 @@ from django.utils.http import content_disposition_header, parse_etags
 
 from project.envelope import error_response
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+# More digits than the size of any file has.
+MOST_DIGITS = 18
+# What may not stand in a header, and does in the names of some files.
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 # What a file may do in a browser.
 NOTHING = "default-src 'none'; sandbox"
@@ -75,19 +79,30 @@ def _parse_range(header: str, size: int) -> tuple[int, int] | None:
         return None
     first, last = match.groups()
     if not first:
-        return (max(0, size - int(last)), size) if int(last) else (size, size)
-    if last and int(last) < int(first):
+        return max(0, size - _number(last)), size
+    if last and _number(last) < _number(first):
         return None
-    return int(first), min(int(last) + 1, size) if last else size
+    return _number(first), min(_number(last) + 1, size) if last else size
+
+
+def _number(digits: str) -> int:
+    """Return a position. One of any length counts, and Python reads none of 5000 digits."""
+    digits = digits.lstrip("0")
+    return int(digits or 0) if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
+
+
+def disposition(filename: str, *, as_attachment: bool = True) -> str:
+    """Return the header that says what a file is saved as; "" if there is nothing to say."""
+    return content_disposition_header(as_attachment, CONTROL.sub("_", filename)) or ""
 
 
 def _with_headers[R: HttpResponseBase](response: R, download: Download, etag: str) -> R:
     response["ETag"] = etag
     response["Accept-Ranges"] = "bytes"
     response["Content-Type"] = download.content_type
-    disposition = content_disposition_header(download.as_attachment, download.filename)
-    if disposition:
-        response["Content-Disposition"] = disposition
+    named = disposition(download.filename, as_attachment=download.as_attachment)
+    if named:
+        response["Content-Disposition"] = named
     # What a stranger wrote must never run in a browser as ours.
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = download.policy

@@ -292,8 +292,10 @@ def _position(cursor: str) -> tuple[datetime, int]:
     at, _, line_id = cursor.rpartition("_")
     try:
         moment = datetime.fromisoformat(at)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC), int(line_id)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC), int(line_id)
+    except (ValueError, OverflowError):
         raise Invalid("this address of a page is not one; go back to the newest") from None
 
 

@@ -9,10 +9,10 @@ from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.csp import CSP
-from django.utils.http import content_disposition_header
 from django.views.decorators.csp import csp_override
 
 from project import database
+from project.downloads import disposition
 from project.pages import PageRequest, done, note, page, render
 from project.policy import Right
 from sandboxes import recording, terminals
@@ -137,7 +137,6 @@ async def asciicast(
     response = StreamingHttpResponse(
         recording.lines_of(terminal), content_type="application/x-asciicast"
     )
-    filename = f"{sandbox}-{terminal}.cast"
-    response["Content-Disposition"] = content_disposition_header(True, filename) or "attachment"
+    response["Content-Disposition"] = disposition(f"{sandbox}-{terminal}.cast")
     response["X-Content-Type-Options"] = "nosniff"
     return response

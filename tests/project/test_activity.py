@@ -192,8 +192,17 @@ def test_what_is_no_day_is_left_out_and_the_rest_counts(
     assert told in viewer.get("/activity/", query).content.decode()
 
 
-def test_a_page_behind_nowhere_is_refused(viewer: Client) -> None:
-    assert viewer.get("/activity/", {"after": "x_y"}).status_code == 400
+@pytest.mark.parametrize(
+    "after",
+    ["x_y", "2026-01-01T00:00:00_y", "0001-01-01T00:00:00+14:00_5", "9999-12-31T23:59:59-14:00_5"],
+)
+def test_a_page_behind_nowhere_is_refused(viewer: Client, after: str) -> None:
+    assert viewer.get("/activity/", {"after": after}).status_code == 400
+
+
+def test_a_page_behind_a_line_of_any_number_is_one(viewer: Client) -> None:
+    after = f"2026-01-01T00:00:00_{'9' * 30}"
+    assert viewer.get("/activity/", {"after": after}).status_code == 200
 
 
 @pytest.mark.parametrize(
