@@ -120,7 +120,9 @@ text?.addEventListener("keydown", (event) => {
   if (event.isComposing) return;
   const up = event.key === "ArrowUp" && isAtFirstLine();
   const down = event.key === "ArrowDown" && place >= 0 && isAtLastLine();
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) composer.requestSubmit();
-  else if (!(up && recall(1)) && !(down && recall(-1))) return;
+  const runs = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+  // A key that is held down runs it once.
+  if (runs && !event.repeat) composer.requestSubmit();
+  else if (!runs && !(up && recall(1)) && !(down && recall(-1))) return;
   event.preventDefault();
 });

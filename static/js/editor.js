@@ -33,6 +33,7 @@ import { act, here, pageOf, rawOf } from "./file_place.js";
 import { complain, say } from "./toasts.js";
 
 const COPIES_TRIED = 50;
+const LATEST_MS = 20_000;
 
 const viewer = document.querySelector("[data-viewer]");
 const area = document.getElementById("editor");
@@ -179,7 +180,7 @@ async function saveCopy() {
       location.assign(`${pageOf(entry.path)}?view=edit`);
       return;
     } catch (error) {
-      if (error.status !== 409) throw error;
+      if (error.tag !== "exists" && error.tag !== "changed") throw error;
     }
   }
   throw new Error("Too many copies of this file are there already.");
@@ -189,7 +190,8 @@ async function showDifferences() {
   const box = document.getElementById("differences");
   box.replaceChildren();
   box.hidden = false;
-  const response = await fetch(rawOf(path), { cache: "no-store" });
+  const signal = AbortSignal.timeout(LATEST_MS);
+  const response = await fetch(rawOf(path), { cache: "no-store", signal });
   const theirs = response.ok ? (await response.text()).replaceAll("\r\n", "\n") : "";
   const lines = diff(theirs, text());
   if (!lines) {

@@ -19,7 +19,7 @@ const WORDS = {
 
 let drawnAt = new Date();
 let underWay = null;
-let again = false;
+let next = null;
 
 function showStale(trouble) {
   const banner = document.getElementById("stale");
@@ -108,22 +108,21 @@ async function fetchAndMerge() {
   document.dispatchEvent(new CustomEvent("files-drawn"));
 }
 
-// Draws the folder as it is now; asked for while it does so, it does it once more.
-export async function refresh() {
-  if (underWay) {
-    again = true;
+// Draws the folder as it is now. What is under way may have read it before the change that is
+// to be seen: asked for meanwhile, it is read once more, and that is waited for.
+export function refresh() {
+  if (!underWay) {
+    underWay = fetchAndMerge().finally(() => {
+      underWay = null;
+    });
     return underWay;
   }
-  underWay = fetchAndMerge();
-  try {
-    await underWay;
-  } finally {
-    underWay = null;
-  }
-  if (again) {
-    again = false;
-    await refresh();
-  }
+  const again = () => {
+    next = null;
+    return refresh();
+  };
+  next ??= underWay.then(again, again);
+  return next;
 }
 
 function isHeld() {

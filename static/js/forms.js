@@ -9,6 +9,9 @@ import { confirm } from "./confirm.js";
 import { send } from "./http.js";
 import { complain, say } from "./toasts.js";
 
+// A page that is asked to go is there for a moment still.
+const GOING_MS = 5_000;
+
 const agreed = new WeakSet();
 
 async function ask(form, submitter) {
@@ -30,18 +33,26 @@ function showProblem(form, error) {
   if (!Object.keys(named).length) complain(error);
 }
 
+function free(form, submitter) {
+  form.removeAttribute("aria-busy");
+  if (submitter) submitter.disabled = false;
+}
+
 async function submit(form, submitter) {
+  if (form.ariaBusy === "true") return;
   const data = new FormData(form, submitter);
   form.setAttribute("aria-busy", "true");
   if (submitter) submitter.disabled = true;
+  let goes = false;
   try {
     // A button without an address of its own would give that of the page.
     const address = submitter?.hasAttribute("formaction") ? submitter.formAction : form.action;
     const answer = await send(address, { data });
     form.dispatchEvent(new CustomEvent("sent", { bubbles: true, detail: answer }));
     const then = form.dataset.then ?? "follow";
-    if (then === "follow" && answer.url) location.assign(answer.url);
-    else if (then === "reload") location.reload();
+    goes = then === "reload" || (then === "follow" && Boolean(answer.url));
+    if (then === "reload") location.reload();
+    else if (goes) location.assign(answer.url);
     if (then === "stay") {
       if (answer.message) say(answer.message, { undo: answer.undo });
       document.body.dispatchEvent(new CustomEvent("resync"));
@@ -50,8 +61,7 @@ async function submit(form, submitter) {
   } catch (error) {
     showProblem(form, error);
   } finally {
-    form.removeAttribute("aria-busy");
-    if (submitter) submitter.disabled = false;
+    setTimeout(free, goes ? GOING_MS : 0, form, submitter);
   }
 }
 

@@ -71,6 +71,22 @@ async function sendOnce(url, { method = "POST", data, signal, headers: more = {}
   return answerOf(response);
 }
 
+// Fetches a part of a page; returns it as a document. Throws Refused as `send` does.
+export async function getPart(url, { signal } = {}) {
+  const headers = { ...ownHeaders(), Accept: "text/html, application/json" };
+  let text;
+  try {
+    const deadline = AbortSignal.timeout(LATEST_ANSWER_MS);
+    const response = await fetch(url, { headers, signal: signal ? AbortSignal.any([signal, deadline]) : deadline });
+    if (!response.ok) await answerOf(response);
+    text = await response.text();
+  } catch (error) {
+    if (signal?.aborted || error instanceof Refused) throw error;
+    throw new Refused("The server does not answer. Try again.", 0, "offline");
+  }
+  return new DOMParser().parseFromString(text, "text/html");
+}
+
 export function get(url, options = {}) {
   return send(url, { ...options, method: "GET" });
 }

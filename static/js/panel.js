@@ -1,6 +1,8 @@
 // One side of the transfer page: its rows, which of them are chosen, and where the keyboard is.
 // The functions take the side's <section>; what is chosen is what is checked.
 
+import { size } from "./sizes.js";
+
 const TYPING_MS = 900;
 const FOLDERS_FIRST = { folder: 0 };
 
@@ -70,18 +72,7 @@ function showCount(section, picked) {
   count.className = "strong";
   const hidden = picked.length === rowsOf(section).length && section.querySelector(".after [data-count]");
   count.textContent = hidden ? `${picked.length} selected, all that is shown` : `${picked.length} selected`;
-  foot.replaceChildren(count, bytes ? ` ${inWords(bytes)}` : "");
-}
-
-export function inWords(bytes) {
-  const units = ["B", "KB", "MB", "GB", "TB"];
-  let unit = 0;
-  let count = bytes;
-  while (count >= 1000 && unit < units.length - 1) {
-    count /= 1024;
-    unit += 1;
-  }
-  return `${unit && count < 10 ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
+  foot.replaceChildren(count, bytes ? ` ${size(bytes)}` : "");
 }
 
 export function choose(section, rows, { only = true, on = true } = {}) {

@@ -2,6 +2,7 @@
 
 import { currentRow } from "./file_list.js";
 import { here, rawOf } from "./file_place.js";
+import { getPart } from "./http.js";
 import { openMeta } from "./meta.js";
 import { showDimensions } from "./pictures.js";
 import { size } from "./sizes.js";
@@ -68,7 +69,7 @@ function segment(item) {
   group.ariaLabel = "View";
   const views = [
     ["Preview", () => showFile(item)],
-    ["Metadata", () => openMeta(bodyOf(), item.path)],
+    ["Metadata", () => showMeta(item)],
   ];
   for (const [words, act] of views) {
     const choice = document.createElement("button");
@@ -82,6 +83,12 @@ function segment(item) {
     group.append(choice);
   }
   return group;
+}
+
+function showMeta(item) {
+  // A preview that comes late would take the place of what is typed.
+  under?.abort();
+  openMeta(bodyOf(), item.path);
 }
 
 function bodyOf() {
@@ -110,9 +117,7 @@ async function showFile(item) {
   under = new AbortController();
   const { signal } = under;
   try {
-    const response = await fetch(`${item.url}?part=preview`, { signal, headers: { "HX-Request": "true" } });
-    if (!response.ok) throw new Error("The file cannot be shown.");
-    const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
+    const parsed = await getPart(`${item.url}?part=preview`, { signal });
     if (signal.aborted) return;
     bodyOf().replaceChildren(...parsed.body.childNodes);
     showDimensions(pane);

@@ -74,6 +74,9 @@ document.addEventListener("keydown", (event) => {
     openList();
   } else if (event.key === "/") {
     if (focusSearch()) event.preventDefault();
+  } else if (event.target.closest?.("#rows")) {
+    // Letters lead to a name in the list of files.
+    wentAt = -Infinity;
   } else if (event.key === "g") {
     wentAt = performance.now();
   } else if (performance.now() - wentAt < PATIENCE_MS && GO[event.key]) {

@@ -1,6 +1,6 @@
 // The transfer page: two sides, keys and drag between them, and an address that names both.
 
-import { ownHeaders } from "./http.js";
+import { getPart } from "./http.js";
 import * as panel from "./panel.js";
 import { complain } from "./toasts.js";
 import { start } from "./transfers.js";
@@ -13,6 +13,8 @@ const page = document.getElementById("transfer");
 const works = page?.dataset.works !== undefined;
 // Of two folders that are opened one after the other, the later one is shown.
 const openings = { left: 0, right: 0 };
+// One look at a time: a server that is slow is not asked more and more.
+const looking = { left: "", right: "" };
 let dragging = null;
 let shiftIsDown = false;
 
@@ -45,13 +47,7 @@ function activate(key) {
 async function fetchSide(key, wanted, count) {
   const query = new URLSearchParams({ ...wanted, part: key });
   if (count) query.set("count", count);
-  const headers = { ...ownHeaders(), Accept: "text/html, application/json" };
-  const response = await fetch(`${page.dataset.url}?${query}`, { headers });
-  if (!response.ok) {
-    const answer = await response.json().catch(() => ({}));
-    throw Object.assign(new Error(answer.error ?? "The server does not answer."), { isRefusal: response.status < 500 });
-  }
-  const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
+  const parsed = await getPart(`${page.dataset.url}?${query}`);
   return document.adoptNode(parsed.getElementById(key));
 }
 
@@ -98,15 +94,23 @@ function shareTargets() {
 async function refresh(key) {
   const old = side(key);
   if (!old.dataset.spec || dragging || old.querySelector(".menu:popover-open")) return;
+  if (looking[key]) {
+    looking[key] = "again";
+    return;
+  }
+  looking[key] = "once";
   try {
     const fresh = await fetchSide(key, specs(), Math.max(panel.rowsOf(old).length, 0));
     const now = side(key);
     if (now === old && fresh.dataset.stamp !== old.dataset.stamp) replace(key, fresh);
   } catch (error) {
     // The next look comes soon; live.js says that the server is away.
-    if (error.isRefusal) showTrouble(key, error);
+    if (error.status && error.status < 500) showTrouble(key, error);
   }
   shareTargets();
+  const again = looking[key] === "again";
+  looking[key] = "";
+  if (again) await refresh(key);
 }
 
 // Said once, until the side shows something again.

@@ -3,7 +3,7 @@
 // The file browser tells what is chosen by an event on the document, `transfer-selection`:
 // {place: "disk:<id>", folder: "/a/", names: [...], moves, to: {place, folder}}; with `to` nobody is asked.
 
-import { get, ownHeaders } from "./http.js";
+import { get, getPart } from "./http.js";
 import { complain } from "./toasts.js";
 import { start } from "./transfers.js";
 
@@ -17,13 +17,7 @@ function specOf(place, folder) {
 
 // Brings the dialogs, drawn anew: other sandboxes may run by now.
 async function fetchDialogs(source) {
-  const headers = { ...ownHeaders(), Accept: "text/html, application/json" };
-  const response = await fetch(`${DIALOG_URL}?${new URLSearchParams({ source })}`, { headers });
-  if (!response.ok) {
-    const answer = await response.json().catch(() => ({}));
-    throw new Error(answer.error ?? "The server does not answer.");
-  }
-  const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
+  const parsed = await getPart(`${DIALOG_URL}?${new URLSearchParams({ source })}`);
   for (const id of ["goes-to", "conflict"]) {
     document.getElementById(id)?.remove();
     document.body.append(document.adoptNode(parsed.getElementById(id)));

@@ -259,7 +259,14 @@ async function start(item) {
   item.words = "";
   const turn = (item.turn = (item.turn ?? 0) + 1);
   changed();
-  const upload = item.upload ?? (await prepare(item));
+  let upload = item.upload;
+  try {
+    upload ??= await prepare(item);
+  } catch (error) {
+    // What this browser remembers of earlier uploads cannot be read.
+    if (item.turn === turn) settle(item, "failed", `It could not be started: ${error.message}`);
+    return;
+  }
   // It may have been cancelled, paused or started again meanwhile.
   if (item.state !== "sending" || item.turn !== turn) return;
   item.upload = upload;

@@ -3,6 +3,7 @@
 
 import uPlot from "../vendor/uplot/1.6.32/uPlot.esm.js";
 import { get, send } from "./http.js";
+import { size } from "./sizes.js";
 import { complain } from "./toasts.js";
 
 const EVERY_MS = 5_000;
@@ -23,17 +24,6 @@ const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10
 
 const section = document.getElementById("usage");
 const { usage: address, cpus, memory, workspace, pids } = section.dataset;
-
-function size(bytes) {
-  const units = ["B", "KB", "MB", "GB", "TB"];
-  let unit = 0;
-  let count = bytes;
-  while (count >= 1000 && unit < units.length - 1) {
-    count /= 1024;
-    unit += 1;
-  }
-  return `${count < 10 && unit ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
-}
 
 const percent = (value) => `${Math.round(value)} %`;
 const count = (value) => String(Math.round(value));

@@ -76,6 +76,20 @@ async def test_output_is_live_and_coloured(tab: Page) -> None:
     await expect(tab.get_by_role("textbox", name="Command")).to_have_value("")
 
 
+async def test_a_command_runs_once_however_often_the_keys_are_pressed(tab: Page, box: Box) -> None:
+    composer = tab.get_by_role("textbox", name="Command")
+    await composer.fill("echo x >> count.txt")
+    # The second and third come before any answer, the last ones from a key that is held down.
+    await composer.evaluate(
+        """(it) => { for (const repeat of [false, false, false, true, true])
+          it.dispatchEvent(new KeyboardEvent("keydown",
+            {key: "Enter", ctrlKey: true, repeat, bubbles: true, cancelable: true})) }"""
+    )
+    await expect(badge(tab)).to_have_text("0")
+    await tab.reload()
+    assert box.run("wc -l < count.txt")["stdout"].strip() == "1"
+
+
 async def test_a_running_command_is_killed(tab: Page) -> None:
     await run(tab, "echo begun; sleep 300")
     await expect(output(tab)).to_contain_text("begun")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import re
@@ -154,6 +155,41 @@ async def test_walk_by_keyboard_alone(page: Page, disk: DiskOnServer) -> None:
     await expect(row(page, "x.txt")).to_be_visible()
     await page.go_back()
     await expect(row(page, "d.txt")).to_be_visible()
+
+
+async def test_letters_lead_to_names_and_not_to_other_pages(page: Page, disk: DiskOnServer) -> None:
+    for path in ("/a.txt", "/garden.txt", "/ghost.txt"):
+        disk.put(path)
+    await sign_in(page)
+    await visit(page, disk)
+    await row(page, "a.txt").focus()
+    await page.keyboard.type("gh")
+    await expect(row(page, "ghost.txt")).to_be_focused()
+    await page.wait_for_timeout(1_000)
+    await page.keyboard.type("ga")
+    await expect(row(page, "garden.txt")).to_be_focused()
+    assert page.url.endswith(disk.url)
+
+
+async def test_what_was_made_has_the_keyboard_though_a_look_was_under_way(
+    page: Page, disk: DiskOnServer
+) -> None:
+    disk.put("/a.txt")
+    await sign_in(page)
+    await visit(page, disk)
+
+    async def answer_late(route: Route) -> None:
+        answer = await route.fetch()
+        await asyncio.sleep(1.5)
+        await route.fulfill(response=answer)
+
+    await page.route("**/files/?part=rows", answer_late, times=1)
+    async with page.expect_request("**/files/?part=rows"):
+        await page.get_by_role("button", name="Refresh").click()
+    await page.get_by_role("button", name="New", exact=True).click()
+    await page.get_by_role("menuitem", name="Folder…").click()
+    await fill_name(page, "later")
+    await expect(row(page, "later")).to_be_focused()
 
 
 async def test_of_two_visits_the_later_one_is_shown(page: Page, disk: DiskOnServer) -> None:
@@ -552,6 +588,29 @@ async def test_preview_shows_the_file_that_has_the_keyboard(page: Page, disk: Di
     await row(page, "a.py").locator(".c-size").click()
     await page.locator("#preview").get_by_role("button", name="Metadata").click()
     await expect(page.locator('#preview [name="value"]')).to_have_value('{"page":3}')
+
+
+async def test_a_preview_that_comes_late_leaves_the_metadata_alone(
+    page: Page, disk: DiskOnServer
+) -> None:
+    disk.put("/a.py", b"import os\n")
+    await sign_in(page)
+    await visit(page, disk)
+
+    async def answer_late(route: Route) -> None:
+        await asyncio.sleep(1.0)
+        with contextlib.suppress(Error):
+            await route.continue_()
+
+    await page.route("**/a.py?part=preview", answer_late)
+    async with page.expect_request("**/a.py?part=preview"):
+        await page.get_by_role("button", name="Preview pane").click()
+    await page.locator("#preview").get_by_role("button", name="Metadata").click()
+    await page.get_by_role("button", name="Add").click()
+    await page.locator('#preview [name="key"]').fill("source")
+    await page.wait_for_timeout(1_500)
+    await expect(page.locator('#preview [name="key"]')).to_have_value("source")
+    await page.unroute_all()
 
 
 async def test_search_by_name_and_by_content(page: Page, disk: DiskOnServer) -> None:
