@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +37,7 @@ OF_A_PLACE = ("sandbox_", "disk_", "engine_")
 # So long a run waits for a sandbox that is paused.
 PAUSED_SECONDS = 3600.0
 PAUSED = "Waiting: the sandbox is paused"
-# A program in the sandbox may end our connection; it is opened again, and the file read anew.
+# A program in the sandbox may end our connection; it is opened again, and the step taken anew.
 ATTEMPTS = 2
 
 
@@ -104,6 +104,7 @@ class Copying:
 
     async def run(self) -> None:
         """Copy or move everything. Raises the Refused that made it impossible to go on."""
+        self.source.ask = self.target.ask = self._patiently
         for name in self.names:
             await self._count(name)
         for name in self.names:
@@ -255,28 +256,32 @@ class Copying:
         before = self.progress.bytes_done
         key = uuid.uuid4()
         read: Entry | None = None
+
+        async def step() -> Entry | None:
+            nonlocal read
+            self.progress.bytes_done = before
+            if read is not None and await self.target.written(key) is not None:
+                # All of it had arrived, and only the answer was lost.
+                self.progress.bytes_done += read.size or 0
+                return read
+            read, chunks = await self.source.read(entry.path)
+            async with aclosing(self._noted(chunks)) as noted:
+                done = await self.target.write(
+                    to, noted, size=read.size, on_conflict=self.on_conflict, like=read, key=key
+                )
+            return None if done is None else read
+
+        return await self._patiently(step)
+
+    async def _patiently[T](self, step: Callable[[], Awaitable[T]]) -> T:
+        """Take a step; once more if the link broke, and as often as the sandbox is paused."""
         failures = 0
         while True:
             await self._until_resumed()
             try:
-                if read is not None and await self.target.written(key) is not None:
-                    # All of it had arrived, and only the answer was lost.
-                    self.progress.bytes_done += read.size or 0
-                    return read
-                read, chunks = await self.source.read(entry.path)
-                async with aclosing(self._noted(chunks)) as noted:
-                    done = await self.target.write(
-                        to,
-                        noted,
-                        size=read.size,
-                        on_conflict=self.on_conflict,
-                        like=read,
-                        key=key,
-                    )
-                return None if done is None else read
+                return await step()
             except Refused as refusal:
-                self.progress.bytes_done = before
-                # A paused sandbox lets every link stall; that says nothing about the file.
+                # A paused sandbox lets every link stall; that says nothing about the step.
                 failures += self.progress.may_go.is_set()
                 if refusal.tag != "link_lost" or failures == ATTEMPTS:
                     raise

@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 from disks.entries import PAGE, Entry, Listing
 from disks.models import OnConflict
 from project.errors import Unprocessable
 
 __all__ = ["Entry", "Listing", "Place"]
+
+
+class Asking(Protocol):
+    """A way to have a step taken, which may be to have it taken once more."""
+
+    async def __call__[T](self, step: Callable[[], Awaitable[T]]) -> T: ...
+
+
+async def _once[T](step: Callable[[], Awaitable[T]]) -> T:
+    return await step()
 
 
 class Place(ABC):
@@ -30,6 +40,8 @@ class Place(ABC):
     # The folder that a browser opens first.
     start: str
     keeps_trash: bool
+    # How a place asks for a step whose answer may be lost, other than reading or writing a file.
+    ask: Asking = staticmethod(_once)
 
     @abstractmethod
     async def stat(self, path: str) -> Entry:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from disks import entries
@@ -53,18 +54,21 @@ class SandboxPlace(Place):
         return entries.clean(path)
 
     async def stat(self, path: str) -> Entry:
-        stat = await files.stat(self.sandbox, unspelled(self._path(path)), follow=False)
-        return await self._followed(_entry(stat))
+        return await self._followed(await self._stat(self._path(path)))
+
+    async def _stat(self, path: str, *, follow: bool = False) -> Entry:
+        """Return what is at a path; a link as a link, unless it is to be followed."""
+        stat = partial(files.stat, self.sandbox, unspelled(path), follow=follow)
+        return _entry(await self.ask(stat))
 
     async def _followed(self, entry: Entry) -> Entry:
         """Add to a link what it leads to."""
         if entry.kind != "link":
             return entry
         try:
-            stat = await files.stat(self.sandbox, unspelled(entry.path))
+            there = await self._stat(entry.path, follow=True)
         except Refused:
             return entry
-        there = _entry(stat)
         if there.kind == "link":
             return entry
         return replace(
@@ -78,7 +82,7 @@ class SandboxPlace(Place):
 
     async def _lstat(self, path: str) -> Entry | None:
         try:
-            return _entry(await files.stat(self.sandbox, unspelled(path), follow=False))
+            return await self._stat(path)
         except NotFound:
             return None
 
@@ -129,13 +133,13 @@ class SandboxPlace(Place):
         folder = unspelled(path)
         after: str | None = ""
         while after is not None:
-            page, after = await files.listing(self.sandbox, folder, after=after, limit=GUEST_PAGE)
+            look = partial(files.listing, self.sandbox, folder, after=after, limit=GUEST_PAGE)
+            page, after = await self.ask(look)
             for stat in page:
                 yield _entry(stat)
 
     async def walk(self, path: str) -> AsyncGenerator[Entry]:
-        top = _entry(await files.stat(self.sandbox, unspelled(self._path(path)), follow=False))
-        top, inside = await self._looked_into(top)
+        top, inside = await self._looked_into(await self._stat(self._path(path)))
         yield top
         met = 0
         # Each folder on the way with what is left in it: as deep as the tree, not as wide.
@@ -236,8 +240,11 @@ class SandboxPlace(Place):
         return None if on_conflict == OnConflict.SKIP else await self.name_beside(path)
 
     async def mkdir(self, path: str, *, exist_ok: bool = False) -> Entry:
-        folder = unspelled(self._path(path))
-        return _entry(await files.mkdir(self.sandbox, folder, exist_ok=exist_ok))
+        return await self._mkdir(self._path(path), exist_ok=exist_ok)
+
+    async def _mkdir(self, path: str, *, exist_ok: bool) -> Entry:
+        make = partial(files.mkdir, self.sandbox, unspelled(path), exist_ok=exist_ok)
+        return _entry(await self.ask(make))
 
     async def move(self, path: str, to: str, on_conflict: OnConflict | None = None) -> Entry | None:
         return await self._carry(path, to, on_conflict, moves=True)
@@ -250,14 +257,14 @@ class SandboxPlace(Place):
     ) -> Entry | None:
         source, target = self._path(path), self._path(to)
         entries.check_apart(source, target)
-        what = _entry(await files.stat(self.sandbox, unspelled(source), follow=False))
+        what = await self._stat(source)
         there = await self._lstat(target)
         if there is None:
-            await files.mkdir(self.sandbox, unspelled(entries.parent_of(target)))
-            return await self._step(source, target, moves=moves)
+            await self._mkdir(entries.parent_of(target), exist_ok=True)
+            return await self._step(what, target, moves=moves)
         if on_conflict == OnConflict.RENAME:
             beside = await self._beside(target, is_folder=what.kind == "folder")
-            return await self._step(source, beside, moves=moves)
+            return await self._step(what, beside, moves=moves)
         if on_conflict is not None and what.kind == there.kind == "folder":
             await self._merge(source, target, on_conflict, moves=moves)
             return await self.stat(target)
@@ -265,14 +272,41 @@ class SandboxPlace(Place):
             return None
         if on_conflict is None or "folder" in (what.kind, there.kind):
             raise entries.taken(target, "a folder" if there.kind == "folder" else "a file")
-        return await self._step(source, target, moves=moves, overwrite=True)
+        return await self._step(what, target, moves=moves, overwrite=True)
 
     async def _step(
-        self, source: str, target: str, *, moves: bool, overwrite: bool = False
+        self, what: Entry, target: str, *, moves: bool, overwrite: bool = False
     ) -> Entry:
         step = files.move if moves else files.copy
-        await step(self.sandbox, unspelled(source), unspelled(target), overwrite=overwrite)
+        source, to = unspelled(what.path), unspelled(target)
+
+        async def is_there() -> bool:
+            there = await self._lstat(target)
+            return there is not None and (there.kind, there.etag) == (what.kind, what.etag)
+
+        await self._change(partial(step, self.sandbox, source, to, overwrite=overwrite), is_there)
         return await self.stat(target)
+
+    async def _change(
+        self, change: Callable[[], Awaitable[object]], is_done: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Ask for a change that cannot be made twice.
+
+        If it is asked for again, a refusal may only mean that it was made the first time.
+        """
+        is_first = True
+
+        async def step() -> None:
+            nonlocal is_first
+            was_first, is_first = is_first, False
+            try:
+                await change()
+            except Refused as refusal:
+                may_be_done = not was_first and refusal.tag in ("not_found", "exists")
+                if not (may_be_done and await is_done()):
+                    raise
+
+        await self.ask(step)
 
     async def _merge(
         self, source: str, target: str, on_conflict: OnConflict, *, moves: bool
@@ -283,7 +317,7 @@ class SandboxPlace(Place):
             await self._carry(entry.path, inner, on_conflict, moves=moves)
         if moves:
             try:
-                await files.remove(self.sandbox, unspelled(source))
+                await self._remove(source)
             except Conflict:
                 # Something was skipped.
                 return
@@ -295,7 +329,7 @@ class SandboxPlace(Place):
         stay: list[Refused] = []
         for path in clean:
             try:
-                await files.remove(self.sandbox, unspelled(path), recursive=True)
+                await self._remove(path, recursive=True)
             except Refused as refusal:
                 if refusal.tag not in OF_A_FOLDER:
                     raise
@@ -305,6 +339,13 @@ class SandboxPlace(Place):
                 stay[0].message += f"; {len(clean) - len(stay)} of {len(clean)} are removed"
             raise stay[0]
         return ""
+
+    async def _remove(self, path: str, *, recursive: bool = False) -> None:
+        async def is_gone() -> bool:
+            return await self._lstat(path) is None
+
+        remove = partial(files.remove, self.sandbox, unspelled(path), recursive=recursive)
+        await self._change(remove, is_gone)
 
     async def note_copied(self, path: str) -> None:
         await database.note(history.note_generated_file, self.sandbox, path)

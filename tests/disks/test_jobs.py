@@ -24,7 +24,7 @@ from disks.views.job_rows import JobRow
 from project import database
 from project.errors import Conflict, Failed, Invalid, NotFound
 from project.models import Activity, Project
-from sandboxes import lifecycle
+from sandboxes import files, lifecycle
 from sandboxes.models import GeneratedFile, Reason, Sandbox
 from sandboxes.options import NewSandbox
 
@@ -584,6 +584,45 @@ async def test_one_that_is_paused_for_too_long_fails(
     assert refusal.value.tag == "sandbox_paused"
 
 
+@pytest.mark.usefixtures("local_engine")
+@pytest.mark.parametrize("policy", list(OnConflict))
+@pytest.mark.parametrize("moves", [False, True])
+@pytest.mark.parametrize("way", ["to the box", "from the box", "within the box"])
+async def test_a_tree_waits_for_a_paused_sandbox_at_every_step(
+    project: Project,
+    disk_place: DiskPlace,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    moves: bool,
+    policy: OnConflict,
+) -> None:
+    box = await sandbox_place(project)
+    source: Place = disk_place if way == "to the box" else box
+    target: Place = disk_place if way == "from the box" else box
+    names = {"a.txt", "deep/b.txt", "deep/er/c.txt"}
+    for name in names:
+        await write(source, f"/workspace/in/{name}", name.encode())
+    # Something is in the way, so that a folder is not moved as a whole.
+    await write(target, "/workspace/out/in/deep/other.txt")
+    progress = Progress()
+    for step in ("stat", "listing", "read", "write", "mkdir", "move", "copy", "remove"):
+        lost = losing_answers(getattr(files, step), progress)
+        monkeypatch.setattr(f"disks.places.sandbox.files.{step}", lost)
+
+    await Copying(
+        source, "/workspace", ["in"], target, "/workspace/out", moves, policy, progress, "mara"
+    ).run()
+
+    monkeypatch.undo()
+    assert (progress.files_done, progress.problems) == (3, [])
+    arrived = "/workspace/out/in" + (" (2)" if policy == OnConflict.RENAME else "")
+    for name in names:
+        assert await read(target, f"{arrived}/{name}") == name.encode()
+    found = await tree(target, "/workspace/out")
+    assert len([path for path in found if path.endswith(".txt")]) == 4
+    assert await is_there(source, "/workspace/in") != moves
+
+
 async def test_a_sandbox_that_ends_midway_says_why(
     project: Project, disk_place: DiskPlace, local_engine: None
 ) -> None:
@@ -778,6 +817,23 @@ class LosingPlace(SandboxPlace):
             self.lost = True
             raise Failed("the connection broke off", tag="link_lost")
         return entry
+
+
+def losing_answers(step: Any, progress: Progress) -> Any:
+    """Return a step whose first answers come too late, as the sandbox is paused for a moment."""
+    lost = 0
+
+    async def losing(*told: Any, **how: Any) -> Any:
+        nonlocal lost
+        answer = await step(*told, **how)
+        if lost < 4:
+            lost += 1
+            progress.may_go.clear()
+            asyncio.get_running_loop().call_later(0.01, progress.may_go.set)
+            raise Failed("the connection broke off", tag="link_lost")
+        return answer
+
+    return losing
 
 
 def finder(*known: Place) -> Any:
