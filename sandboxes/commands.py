@@ -47,6 +47,8 @@ async def run(
         raise Invalid("type a command to run")
     if len(request.command) > LONGEST:
         raise Invalid(f"a command has {LONGEST} characters at most; put a longer one in a file")
+    if "\x00" in request.command or "\x00" in request.cwd:
+        raise Invalid("a command, and its folder, cannot hold a NUL character")
     started = await processes.start(
         project, sandbox_id, request, requested_by=requested_by, door=Door.BROWSER
     )

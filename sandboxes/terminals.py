@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from project import database, events
+from project import database, events, words
 from project.errors import Conflict, Invalid, NotFound, Refused, TooMany
 from sandboxes import guests, history, space
 from sandboxes.access import require_running
@@ -74,7 +74,8 @@ async def open_terminal(
     require_running(sandbox)
     if len(command) > MAX_COMMAND or "\x00" in command:
         raise Invalid(f"command: at most {MAX_COMMAND} characters, and no NUL among them")
-    terminal = await database.write(_insert, sandbox, size, command, name.strip(), started_by)
+    name = _checked_name(name)
+    terminal = await database.write(_insert, sandbox, size, command, name, started_by)
     spec = StartSpec(
         id=terminal.process_id,
         script=command or None,
@@ -105,6 +106,13 @@ async def _forget(sandbox: Sandbox, terminal: Terminal) -> None:
         logger.info("the start of terminal %s is in doubt: %s", terminal.id, refusal)
     else:
         await finish(sandbox, terminal, reason=Terminal.Reason.KILLED)
+
+
+def _checked_name(text: str) -> str:
+    name = text.strip()
+    if words.UNSEEN.search(name):
+        raise Invalid("name: line breaks and other control characters are not allowed")
+    return name
 
 
 def _insert(sandbox: Sandbox, size: Size, command: str, name: str, started_by: str) -> Terminal:
@@ -193,7 +201,7 @@ def note_use(sandbox: Sandbox, terminal: Terminal) -> None:
 
 
 async def rename(terminal: Terminal, name: str) -> None:
-    name = name.strip()
+    name = _checked_name(name)
     if not name or len(name) > MAX_NAME:
         raise Invalid(f"name: 1 to {MAX_NAME} characters")
     rows = Terminal.objects.filter(pk=terminal.pk)

@@ -35,7 +35,7 @@ COLUMNS = (
 @page()
 async def disks(request: PageRequest) -> HttpResponse:
     """Show the disks of a project: searched, sorted, and so many more as asked for."""
-    query = request.GET.get("q", "").strip()[:200]
+    query = request.GET.get("q", "").replace("\x00", "").strip()[:200]
     order = request.GET.get("sort", "name")
     if order.removeprefix("-") not in lifecycle.ORDERS:
         order = "name"

@@ -49,7 +49,7 @@ def wanted_by(request: PageRequest) -> Wanted:
     return Wanted(
         sort.removeprefix("-") if sort.removeprefix("-") in SORTS else "name",
         descending=sort.startswith("-"),
-        match=request.GET.get("match", "").strip()[:200],
+        match=request.GET.get("match", "").replace("\x00", "").strip()[:200],
         hidden=hidden != "0",
         count=min(max(int(count), SHOWN), MOST_SHOWN)
         if count.isdecimal() and len(count) < 6

@@ -72,6 +72,8 @@ def text(data: Mapping[str, Any], name: str, *, most: int = MAX_TEXT) -> str:
         raise Invalid(f"{name}: at most {most} characters")
     if not words.is_whole(value):
         raise Invalid(f"{name}: must be text")
+    if "\x00" in value:
+        raise Invalid(f"{name}: must not hold a NUL character")
     return value
 
 

@@ -78,8 +78,8 @@ class Runs:
     def __init__(self, sandbox: Sandbox, query: QueryDict) -> None:
         self.sandbox = sandbox
         self.show = query.get("show", "") if query.get("show", "") in SHOWN else ""
-        self.text = query.get("q", "").strip()[:200]
-        self.by = query.get("by", "").strip()[:200]
+        self.text = query.get("q", "").replace("\x00", "").strip()[:200]
+        self.by = query.get("by", "").replace("\x00", "").strip()[:200]
         self.page = min(10_000, max(1, _number(query.get("page", ""))))
         self.open = query.get("open", "")
 

@@ -118,8 +118,10 @@ def test_the_list_counts_and_sorts(
     assert "4.0 KB" in page
     page = text(member.get("/disks/?sort=name"))
     assert page.index(">empty<") < page.index(">full<")
-    page = text(member.get("/disks/?q=emp"))
-    assert ">full<" not in page
+    for query in ("emp", "e%00mp"):
+        page = text(member.get(f"/disks/?q={query}"))
+        assert ">empty<" in page
+        assert ">full<" not in page
 
 
 def test_a_folder_shows_folders_first(
@@ -131,6 +133,7 @@ def test_a_folder_shows_folders_first(
     assert names_in(page) == ["z", ".hidden", "a.txt", "b.txt"]
     assert names_in(text(member.get(files_of(disk, "?sort=-name"))))[-1] == ".hidden"
     assert names_in(text(member.get(files_of(disk, "?match=a."))))[0] == "a.txt"
+    assert names_in(text(member.get(files_of(disk, "?match=a%00."))))[0] == "a.txt"
     assert names_in(text(member.get(files_of(disk, "z/")))) == ["deep"]
 
 

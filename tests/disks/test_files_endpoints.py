@@ -133,6 +133,7 @@ async def test_a_folder_is_listed(files: Files) -> None:
         ({"path": "/", "offset": "x"}, 400),
         ({"path": "/", "limit": "9" * 30}, 400),
         ({"path": "/", "match": "x" * 10_000}, 400),
+        ({"path": "/", "match": "a\x00"}, 400),
     ],
 )
 async def test_a_bad_question_is_a_clear_error(

@@ -73,6 +73,7 @@ def test_the_history_is_newest_first_with_how_each_ended(project: Project) -> No
         ("?q=GOO", ["good"]),
         ("?q=needle", ["bad"]),
         ("?by=priya", ["late"]),
+        ("?by=pri%00ya&q=la%00te", ["late"]),
         ("?show=failed&by=priya&q=nothing", []),
         ("?page=2", []),
         ("?page=99999999999999999999", ["busy", "killed", "late", "bad", "good"]),
@@ -196,6 +197,8 @@ def test_what_is_kept_can_be_downloaded_and_is_no_page(project: Project) -> None
     [
         ({"command": "  "}, "Type a command"),
         ({"command": "x" * 100_001}, "characters at most"),
+        ({"command": "ls\x00"}, "NUL"),
+        ({"command": "ls", "cwd": "/\x00"}, "NUL"),
         ({"command": "ls", "timeout": "soon"}, "number of seconds"),
         ({"command": "ls", "timeout": "-1"}, "timeout"),
     ],

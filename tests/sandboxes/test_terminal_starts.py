@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from project import database
-from project.errors import Failed
+from project.errors import Failed, Invalid
 from project.models import Project
 from sandboxes import guests, lifecycle, terminals
 from sandboxes.engine import close_engine
@@ -36,6 +36,17 @@ async def sandbox(project: Project, settings: Any) -> AsyncIterator[Sandbox]:
 
 async def rows() -> list[Terminal]:
     return await database.read(lambda: list(Terminal.objects.all()))
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "a\nb", "a\u202eb"])
+async def test_a_name_that_no_page_can_show_is_refused(sandbox: Sandbox, name: str) -> None:
+    with pytest.raises(Invalid, match=r"^name: "):
+        await terminals.open_terminal(sandbox, SIZE, name=name)
+    assert await rows() == []
+    terminal = await terminals.open_terminal(sandbox, SIZE, name=" mine ")
+    with pytest.raises(Invalid, match=r"^name: "):
+        await terminals.rename(terminal, name)
+    assert [row.name for row in await rows()] == ["mine"]
 
 
 async def test_a_shell_that_was_not_started_leaves_no_row(
