@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth import HASH_SESSION_KEY
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.backends.base import SessionBase
@@ -15,9 +17,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from project import activity, sessions
+from project import activity, database, sessions
 from project.errors import Invalid, NotFound
 from project.models import Session
+from project.throttle import Attempt
 
 # What a session remembers of its beginning.
 BEGUN = "begun"
@@ -57,10 +60,23 @@ def begin_session(request: HttpRequest) -> None:
     }
 
 
-def change_password(user: User, old: str, new: str, again: str) -> None:
-    """Give a person another password. Writes. Raises Invalid with the field's name as its tag."""
-    if not user.check_password(old):
+async def change_password(user: User, old: str, new: str, again: str, *, attempt: Attempt) -> None:
+    """Give a person another password. Raises Invalid with the field's name as its tag.
+
+    Passwords take long to look at, on purpose: that is not done where others wait to write.
+    """
+    if wait := await database.write(attempt.begin):
+        raise Invalid(f"too many attempts; try again in {wait} s", tag="old_password")
+    if not await asyncio.to_thread(check_password, old, user.password):
         raise Invalid("this is not your present password", tag="old_password")
+    await database.write(attempt.succeed)
+    _check_new(user, old, new, again)
+    kept = await asyncio.to_thread(make_password, new)
+    if not await database.write(_replace_password, user, kept):
+        raise Invalid("your password was changed a moment ago", tag="old_password")
+
+
+def _check_new(user: User, old: str, new: str, again: str) -> None:
     if new != again:
         raise Invalid("the new passwords differ", tag="new_password2")
     if new == old:
@@ -69,8 +85,15 @@ def change_password(user: User, old: str, new: str, again: str) -> None:
         validate_password(new, user)
     except ValidationError as error:
         raise Invalid(" ".join(error.messages), tag="new_password1") from error
-    user.set_password(new)
-    user.save(update_fields=["password"])
+
+
+def _replace_password(user: User, kept: str) -> bool:
+    """Give a person another password, unless it is no longer the one that was looked at."""
+    same = User.objects.filter(pk=user.pk, password=user.password)
+    if not same.update(password=kept):
+        return False
+    user.password = kept
+    return True
 
 
 def stay_signed_in(session: SessionBase, user: User) -> None:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
@@ -23,6 +24,14 @@ from project.policy import Member
 
 LONGEST_NAME = 200
 LONGEST_USER_NAME = 150
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """A password that was made up for somebody, and what is kept of it."""
+
+    text: str
+    kept: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +58,16 @@ def role_named(text: str) -> Role:
         raise Invalid(f"the role must be one of {', '.join(Role.values)}") from None
 
 
-def add(project: Project, user_name: str, role: Role, *, make_account: bool = False) -> Added:
-    """Let somebody into a project; make their account first if that is wanted. Writes.
+def make_up_password() -> NewPassword:
+    """Make up a password. It takes long, on purpose: not where others wait to write."""
+    text = secrets.token_urlsafe(12)
+    return NewPassword(text, make_password(text))
+
+
+def add(
+    project: Project, user_name: str, role: Role, *, password: NewPassword | None = None
+) -> Added:
+    """Let somebody into a project; with a password their account is made if need be. Writes.
 
     Raises Invalid for a name nobody has, or that cannot be one, and Conflict for a member and for
     a name that more than one may be meant by.
@@ -59,7 +76,7 @@ def add(project: Project, user_name: str, role: Role, *, make_account: bool = Fa
     with transaction.atomic():
         user = _account_named(user_name)
         if user is None:
-            return _add_new(project, user_name, role, make_account)
+            return _add_new(project, user_name, role, password)
         if project.memberships.filter(user=user).exists():
             raise Conflict(
                 f"the project {project} has {user.username} already", tag="member_already"
@@ -82,16 +99,16 @@ def _account_named(name: str) -> User | None:
     return alike[0] if alike else None
 
 
-def _add_new(project: Project, user_name: str, role: Role, make_account: bool) -> Added:
+def _add_new(project: Project, user_name: str, role: Role, password: NewPassword | None) -> Added:
     _check_user_name(user_name)
-    if not make_account:
+    if password is None:
         raise Invalid(
             f"there is no account {user_name}; tick “Make the account” to make it",
             tag="no_account",
         )
-    password = secrets.token_urlsafe(12)
-    user = User.objects.create_user(user_name, password=password)
-    return Added(policy.add_member(project, user, role), password)
+    name = User.normalize_username(user_name)
+    user = User.objects.create(username=name, password=password.kept)
+    return Added(policy.add_member(project, user, role), password.text)
 
 
 def _check_user_name(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from django import forms
@@ -79,13 +80,15 @@ async def add(request: PageRequest) -> HttpResponse:
 
 async def _added(request: PageRequest, form: MemberForm) -> members.Added | None:
     """Add whom the form names; None, with the reason in the form, if that cannot be."""
+    wanted = form.cleaned_data["make_account"]
+    password = await asyncio.to_thread(members.make_up_password) if wanted else None
     try:
         return await write(
             members.add,
             request.member.project,
             form.cleaned_data["username"],
             Role(form.cleaned_data["role"]),
-            make_account=form.cleaned_data["make_account"],
+            password=password,
         )
     except (Invalid, Conflict) as refusal:
         form.add_error("username", sentence(refusal.message))

@@ -8,11 +8,13 @@ from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from project import accounts, signing_out
+from project import accounts, activity, signing_out
 from project.database import read, write
 from project.errors import Invalid
 from project.pages import PageRequest, done, note, page, render
 from project.shell import THEMES
+from project.throttle import Attempt
+from project.views.signin import MARK
 
 YEAR_SECONDS = 365 * 24 * 3600
 DENSITIES = (("", "Comfortable"), ("compact", "Compact"))
@@ -44,15 +46,23 @@ async def change_password(request: PageRequest) -> HttpResponse:
     given = [
         request.POST.get(name, "") for name in ("old_password", "new_password1", "new_password2")
     ]
+    mark = request.COOKIES.get(MARK, "")
+    attempt = Attempt(request.member.name, activity.address_of(request), mark)
     try:
-        await write(accounts.change_password, request.member.user, *given)
+        await accounts.change_password(request.member.user, *given, attempt=attempt)
     except Invalid as problem:
+        if attempt.is_noted and problem.tag == "old_password":
+            await _note_password(request, activity.Outcome.REFUSED)
         return await _page(request, problem, status=422)
     await write(accounts.stay_signed_in, request.session, request.member.user)
     await signing_out.look_again(request.member.user.pk)
-    await note(request, "account.password", object_name=request.member.name)
+    await _note_password(request, activity.Outcome.DONE)
     told = "Your password is changed. You are signed out everywhere else."
     return await done(request, told, reverse("profile"))
+
+
+async def _note_password(request: PageRequest, outcome: activity.Outcome) -> None:
+    await note(request, "account.password", object_name=request.member.name, outcome=outcome)
 
 
 @page()

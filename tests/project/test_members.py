@@ -73,7 +73,7 @@ def test_a_name_that_may_mean_two_people_adds_neither(project: Project) -> None:
     User.objects.create_user("Bob")
     User.objects.create_user("bob")
     with pytest.raises(Conflict, match="Bob and bob are two accounts"):
-        members.add(project, "BOB", Role.MEMBER, make_account=True)
+        members.add(project, "BOB", Role.MEMBER, password=members.make_up_password())
     assert not project.memberships.exists()
     assert User.objects.count() == 2
 
@@ -81,7 +81,7 @@ def test_a_name_that_may_mean_two_people_adds_neither(project: Project) -> None:
 @pytest.mark.parametrize("name", ["", "with space", "<b>", "a" * 151])
 def test_a_name_that_cannot_be_one_is_refused(project: Project, name: str) -> None:
     with pytest.raises(Invalid):
-        members.add(project, name, Role.MEMBER, make_account=True)
+        members.add(project, name, Role.MEMBER, password=members.make_up_password())
 
 
 def test_nobody_is_added_twice(owner: Client, project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import repeat
@@ -11,6 +12,7 @@ from typing import Any
 from unittest.mock import AsyncMock, call
 
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F
@@ -18,7 +20,7 @@ from django.test import Client
 from django.utils import timezone
 
 from project import signing_out
-from project.models import Activity, AttemptCount, Project, Role, Session
+from project.models import Activity, AttemptCount, Membership, Project, Role, Session
 from project.policy import add_member
 from project.throttle import ADDRESS, KNOWN, NAME, NOTED, Attempt, mark_of
 from project.views import signin
@@ -319,6 +321,41 @@ def test_a_password_that_will_not_do_is_refused(
     assert status == 422
     assert words in page
     assert sign_in()[1] == 302
+
+
+def test_who_guesses_the_present_password_has_to_wait(viewer: User) -> None:
+    client, new = sign_in()[0], "purple monkey dishwasher"
+    for _ in range(KNOWN.most):
+        assert "not your present password" in change(client, "wrong", new)[1]
+    status, page = change(client, PASSWORD, new)
+    assert (status, "Too many attempts" in page) == (422, True)
+    lines = Activity.objects.filter(verb="account.password", outcome="refused")
+    assert lines.count() == min(KNOWN.most, NOTED)
+    AttemptCount.objects.update(ends_at=timezone.now())
+    # The password was right: that is no guess.
+    for _ in range(KNOWN.most + 1):
+        assert "differ" in change(client, PASSWORD, new, "another")[1]
+    assert change(client, PASSWORD, new)[0] == 303
+
+
+def test_no_password_is_looked_at_where_others_wait_to_write(
+    viewer: User, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: list[str] = []
+    really = MD5PasswordHasher.encode
+
+    def encode(hasher: MD5PasswordHasher, password: str, salt: str) -> str:
+        where.append(threading.current_thread().name)
+        return really(hasher, password, salt)
+
+    client = sign_in()[0]
+    monkeypatch.setattr(MD5PasswordHasher, "encode", encode)
+    assert change(client, PASSWORD, "purple monkey dishwasher")[0] == 303
+    Membership.objects.update(role=Role.OWNER)
+    form = {"username": "new-one", "role": "member", "make_account": "1"}
+    assert client.post("/settings/members/add/", form).status_code == 303
+    assert len(where) == 3
+    assert not [name for name in where if name.startswith("database")]
 
 
 def test_one_sees_and_ends_ones_sessions(viewer: User) -> None:
