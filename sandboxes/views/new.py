@@ -80,6 +80,9 @@ async def _first_draft(request: PageRequest) -> Draft:
         model: Sandbox = await database.read(sandbox_for, request.member.project, uuid.UUID(like))
     except (ValueError, NotFound):
         return Draft.new()
+    if model.environment:
+        # The form shows the values.
+        await note(request, "sandbox.show_environment", object_id=model.pk, object_name=str(model))
     return Draft.like(model)
 
 

@@ -323,7 +323,7 @@ async def test_one_more_like_another(engine, member, project, stranger, settings
         lifetime_seconds=1000,
         status=Status.KILLED,
     )
-    theirs = await database.write(make_row, stranger, labels={"secret": "x"})
+    theirs = await database.write(make_row, stranger, environment={"secret": "x"})
 
     page = (await member.get(f"/sandboxes/new/?like={model.id}")).content.decode()
     draft = Draft.like(model)
@@ -335,3 +335,8 @@ async def test_one_more_like_another(engine, member, project, stranger, settings
         other = (await member.get(f"/sandboxes/new/?like={like}")).content.decode()
         assert 'value="secret"' not in other
         assert 'value="default" checked' in other
+    # Who sees the values of variables is on record, whatever page shows them.
+    seen = await database.read(
+        lambda: list(Activity.objects.filter(verb="sandbox.show_environment"))
+    )
+    assert [line.object_id for line in seen] == [str(model.id)]
