@@ -16,6 +16,7 @@ from project import database
 from project.errors import Conflict, Invalid, NotFound, Refused
 from project.models import Project
 from sandboxes import guests, harvest, history, news, processes
+from sandboxes.access import require_running
 from sandboxes.guest.link import ProcessExit
 from sandboxes.models import Command, CommandStatus, Door, Sandbox
 from sandboxes.processes import ProcessRequest
@@ -132,12 +133,22 @@ async def find(sandbox: Sandbox, command_id: uuid.UUID) -> Command:
 
 
 async def kill(sandbox: Sandbox, row: Command, *, by: str) -> None:
-    """Kill a running command with its whole tree. Raises Conflict if it has ended."""
+    """Kill a running command with its whole tree.
+
+    Raises Conflict if it has ended or the sandbox is paused, and Failed if nobody can tell.
+    """
+    if row.status == CommandStatus.RUNNING:
+        require_running(sandbox)
     if not await database.write(history.note_killer, row, by):
         raise Conflict("the command has ended already", tag="process_ended")
-    with suppress(NotFound):
-        async with guests.linked(sandbox) as link:
-            await link.kill(row.process_id)
+    try:
+        with suppress(NotFound):
+            async with guests.linked(sandbox) as link:
+                await link.kill(row.process_id)
+    except Refused:
+        # It may go on, and end by itself.
+        await database.write(history.forget_killer, row, by)
+        raise
     if not await wait_for_row(row):
         await harvest.collect(sandbox, killed=frozenset({row.process_id}))
     news.command_changed(sandbox)

@@ -29,7 +29,13 @@ from project.errors import (
 )
 from project.models import Project
 from sandboxes.engine import get_engine
-from sandboxes.engine.base import BoxConflict, BoxNotFound, EngineError, EngineUnavailable
+from sandboxes.engine.base import (
+    BoxConflict,
+    BoxNotFound,
+    BoxPaused,
+    EngineError,
+    EngineUnavailable,
+)
 from sandboxes.guest.command import relay_command
 from sandboxes.guest.link import GuestError, Link, LinkLost
 from sandboxes.models import Sandbox
@@ -80,6 +86,8 @@ def refusals() -> Iterator[None]:
             "the engine that runs the sandboxes does not answer; try again in a moment",
             tag="engine_unavailable",
         ) from error
+    except BoxPaused as error:
+        raise Conflict("the sandbox is paused; resume it first", tag="sandbox_paused") from error
     except (BoxNotFound, BoxConflict) as error:
         raise NotFound("sandbox not found: its box is gone", tag="sandbox_lost") from error
     except EngineError as error:

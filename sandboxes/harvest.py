@@ -7,6 +7,7 @@ import logging
 import time
 
 from project import database
+from project.errors import Failed
 from sandboxes import guests, history, news
 from sandboxes.guest.link import Link, ProcessExit, ProcessInfo
 from sandboxes.models import Command, CommandStatus, Sandbox
@@ -95,10 +96,15 @@ async def _close_ended(
 async def _read_all(
     link: Link, process_id: str
 ) -> tuple[dict[str, history.StreamKeeper], ProcessExit]:
-    """Read what the guest's ring still holds of an ended process."""
+    """Read what the guest's ring still holds of an ended process. Raises Failed if that is slow."""
     kept = {"stdout": history.StreamKeeper(), "stderr": history.StreamKeeper()}
-    async with asyncio.timeout(READ_SECONDS):
-        attachment = await link.attach(process_id, since=0)
-        async for chunk in attachment.output():
-            kept["stderr" if chunk.stream == "stderr" else "stdout"].add(chunk.data)
-        return kept, await attachment.exit()
+    attachment = await link.attach(process_id, since=0)
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in attachment.output():
+                kept["stderr" if chunk.stream == "stderr" else "stdout"].add(chunk.data)
+            return kept, await attachment.exit()
+    except TimeoutError:
+        raise Failed("the sandbox did not tell in time what it kept", tag="link_lost") from None
+    finally:
+        await attachment.detach()

@@ -190,6 +190,12 @@ def note_killer(row: Command, by: str) -> bool:
     return bool(running.update(detail=f"killed by {by}"))
 
 
+def forget_killer(row: Command, by: str) -> None:
+    """Take back what `note_killer` wrote: the command was not killed. Writes the database."""
+    running = Command.objects.filter(pk=row.pk, status=CommandStatus.RUNNING)
+    running.filter(detail=f"killed by {by}").update(detail="")
+
+
 def status_of(row: Command, end: ProcessExit) -> CommandStatus:
     """Return how a running command has just ended. Reads the database."""
     if end.timed_out:

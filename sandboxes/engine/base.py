@@ -8,6 +8,7 @@ The errors an engine may raise, and nothing else:
   x EngineUnavailable    no answer from the engine, or not in time; what was asked may have happened
   x BoxNotFound          no box of that name
   x BoxConflict          a box of that name exists, or its state forbids the call
+    x BoxPaused          it is paused
   x ImageNotFound        no such image here
 """
 
@@ -35,6 +36,10 @@ class BoxNotFound(EngineError):
 
 class BoxConflict(EngineError):
     """A box of that name exists already, or its state forbids the call."""
+
+
+class BoxPaused(BoxConflict):
+    """The box is paused, and what was asked needs one that runs."""
 
 
 class ImageNotFound(EngineError):

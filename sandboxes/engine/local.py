@@ -34,6 +34,7 @@ from .base import (
     BoxConflict,
     BoxEnd,
     BoxNotFound,
+    BoxPaused,
     BoxSpec,
     BoxState,
     Engine,
@@ -138,7 +139,7 @@ class LocalEngine(Engine):
         if box.state is BoxState.RUNNING:
             return
         if box.state is BoxState.PAUSED:
-            raise BoxConflict("The box is paused.")
+            raise BoxPaused("The box is paused.")
         box.start()
 
     async def get(self, name: str) -> Box:
@@ -243,7 +244,8 @@ class LocalEngine(Engine):
 
     def _need(self, box: _LocalBox, *states: BoxState) -> None:
         if box.state not in states:
-            raise BoxConflict(f"The box is {box.state}.")
+            conflict = BoxPaused if box.state is BoxState.PAUSED else BoxConflict
+            raise conflict(f"The box is {box.state}.")
 
 
 class LocalStream:

@@ -11,6 +11,7 @@ import pytest
 from sandboxes.engine.base import (
     BoxConflict,
     BoxNotFound,
+    BoxPaused,
     BoxState,
     EngineError,
     ImageNotFound,
@@ -381,8 +382,9 @@ async def test_stream_into_a_missing_box_is_not_found(engine):
 async def test_stream_into_a_box_that_does_not_run_is_a_conflict(engine, make_spec, state):
     name = await box_in_state(engine, make_spec, state)
 
-    with pytest.raises(BoxConflict):
+    with pytest.raises(BoxConflict) as refused:
         await engine.open_stream(name, ["cat"])
+    assert isinstance(refused.value, BoxPaused) == (state == "paused")
 
 
 async def test_variables_of_process_1_are_kept_from_other_programs(engine, make_spec):

@@ -1,16 +1,22 @@
 """Fixtures of the sandboxes' tests. The index:
 
-box     a running sandbox on the real server: sends requests to what is below it
+box       a running sandbox on the real server: sends requests to what is below it
+sandbox   a running sandbox of `project` in this process, on the local engine
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from project.models import Project
+from sandboxes import guests, lifecycle
+from sandboxes.engine import close_engine
+from sandboxes.models import Reason, Sandbox
+from sandboxes.options import NewSandbox
 from tests.server import Server
 
 
@@ -44,3 +50,14 @@ def box(server: Server) -> Iterator[Box]:
     made = make_box(server)
     yield made
     made.request("DELETE")
+
+
+@pytest.fixture
+async def sandbox(project: Project, settings: Any) -> AsyncIterator[Sandbox]:
+    settings.SANDBOX_ENGINE = "local"
+    await close_engine()
+    sandbox = await lifecycle.create(project, NewSandbox())
+    yield sandbox
+    await lifecycle.kill(sandbox, reason=Reason.KILLED, by="test")
+    await guests.close_all()
+    await close_engine()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,28 +9,14 @@ import pytest
 
 from project import database
 from project.errors import Failed, Invalid
-from project.models import Project
-from sandboxes import guests, lifecycle, terminals
-from sandboxes.engine import close_engine
+from sandboxes import guests, terminals
 from sandboxes.guest.link import Link, LinkLost
-from sandboxes.models import Reason, Sandbox, Terminal
-from sandboxes.options import NewSandbox
+from sandboxes.models import Sandbox, Terminal
 from sandboxes.terminals import Size
 
 pytestmark = pytest.mark.slow
 
 SIZE = Size(24, 80)
-
-
-@pytest.fixture
-async def sandbox(project: Project, settings: Any) -> AsyncIterator[Sandbox]:
-    settings.SANDBOX_ENGINE = "local"
-    await close_engine()
-    sandbox = await lifecycle.create(project, NewSandbox())
-    yield sandbox
-    await lifecycle.kill(sandbox, reason=Reason.KILLED, by="test")
-    await guests.close_all()
-    await close_engine()
 
 
 async def rows() -> list[Terminal]:
