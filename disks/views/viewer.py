@@ -12,7 +12,7 @@ from django.urls import reverse
 from disks import entries, viewing
 from disks.places.base import Entry, Place
 from disks.views.entries import crumbs_of, url_of
-from project.errors import NotFound, Unprocessable
+from project.errors import Refused, Unprocessable
 from project.pages import PageRequest, render
 
 # What the editor calls the languages it has colours for, by the ending of a name.
@@ -109,7 +109,8 @@ async def _around(place: Place, entry: Entry) -> dict[str, Any]:
     }
     try:
         listing = await place.listing(folder, limit=1000)
-    except NotFound:
+    except Refused:
+        # A folder may let one read what is in it, and not list it.
         return around
     files = [each for each in listing.entries if not each.is_folder]
     names = [each.name for each in files]

@@ -13,6 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from disks.models import Disk
+from disks.places.disk import DiskPlace
+from project.errors import Forbidden
 from project.models import Activity, Project, Role
 from project.policy import add_member
 from sandboxes.models import Reason, Sandbox, Status
@@ -284,6 +286,17 @@ def test_files_lead_to_their_neighbours(
     page = text(member.get(files_of(disk, "b.txt")))
     assert f'href="{files_of(disk, "a.txt")}" rel="prev"' in page
     assert f'href="{files_of(disk, "c.txt")}" rel="next"' in page
+
+
+def test_a_file_is_shown_though_its_folder_may_not_be_listed(
+    member: Client, disk: Disk, write: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def listing(*_: Any, **__: Any) -> None:
+        raise Forbidden("permission denied")
+
+    write("/a.txt", b"readable")
+    monkeypatch.setattr(DiskPlace, "listing", listing)
+    assert "readable" in text(member.get(files_of(disk, "a.txt")))
 
 
 def test_settings_are_kept(member: Client, disk: Disk) -> None:
