@@ -84,7 +84,7 @@ class DiskAdmin(ReadOnly):
     )
     def purge_trash(self, request: HttpRequest, queryset: QuerySet[Disk]) -> None:
         async def purge(disk: Disk) -> None:
-            await database.write(trash.empty, disk)
+            await trash.empty(disk)
             await events.changed(disk.project_id, "disk", disk.pk)
 
         self.act(request, queryset, "file.purge", purge, "Purged the trash of")

@@ -8,7 +8,10 @@ from django.db.models import QuerySet, TextField, Value
 from django.db.models.functions import Coalesce, Lower, NullIf
 from django.utils import timezone
 
-from disks.models import Disk
+from disks import trash
+from disks.artifacts import BATCH, drop, holding
+from disks.models import Artifact, Disk
+from project import database
 from project.errors import Conflict, Invalid
 from project.models import Project
 
@@ -41,14 +44,28 @@ def describe(disk: Disk, name: str, description: str) -> Disk:
     return disk
 
 
-def delete(disk: Disk, typed: str) -> None:
-    """Delete a disk with everything on it and in its trash. Writes.
+async def delete(disk: Disk) -> None:
+    """Delete a disk with everything on it and in its trash, a little at a time.
 
-    Raises Invalid if it holds files and its name was not typed.
+    In one statement, a large disk would keep everybody else from writing for seconds.
     """
+    while await database.note(_delete_some, disk):
+        pass
+    await trash.empty(disk)
+    await database.write(Disk.objects.filter(pk=disk.pk).delete)
+
+
+def _delete_some(disk: Disk) -> int:
+    keys = list(disk.artifacts.order_by().values_list("pk", flat=True)[:BATCH])
+    if keys:
+        holding(disk.pk, lambda: drop(disk.pk, Artifact.objects.filter(pk__in=keys)))
+    return len(keys)
+
+
+def check_typed(disk: Disk, typed: str) -> None:
+    """Raise Invalid if a disk holds files and its name was not typed. Reads the database."""
     if typed != str(disk) and (disk.artifacts.exists() or disk.trash.exists()):
         raise Invalid(f"type the name of the disk, {disk}, to delete it with its files")
-    disk.delete()
 
 
 def with_owner(disks: QuerySet[Disk]) -> QuerySet[Disk]:

@@ -303,9 +303,13 @@ def purge(disk: Disk, ids: Iterable[uuid.UUID]) -> int:
     return TrashedArtifact.objects.filter(disk=disk, pk__in=list(ids)).delete()[0]
 
 
-def empty(disk: Disk) -> int:
-    """Delete everything in the trash for ever. Return how many files. Writes."""
-    return TrashedArtifact.objects.filter(disk=disk).delete()[0]
+async def empty(disk: Disk) -> int:
+    """Delete everything in the trash for ever, a little at a time. Return how many files."""
+    wanted = Q(disk=disk, deleted_at__lte=timezone.now())
+    count = 0
+    while some := await database.note(_purge_batch, wanted):
+        count += some
+    return count
 
 
 async def purge_some() -> bool:

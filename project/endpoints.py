@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
@@ -9,10 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from project import database, kept_json
-from project.api import DONE, ApiRequest, PageOut, Text, answers, ok, page, timestamp
+from disks import lifecycle
+from disks.models import Disk
+from project import database, events, kept_json
+from project.api import DONE, ApiRequest, PageOut, Text, answers, note, ok, page, timestamp
 from project.envelope import Done
-from project.errors import Invalid, TooLarge
+from project.errors import Invalid, NotFound, TooLarge
 from project.models import EndUser, Project
 from project.paging import MAX_LIMIT, Page, page_of
 
@@ -70,6 +73,12 @@ async def list_users(request: ApiRequest, query: Query[UserQuery]) -> HttpRespon
 async def delete_user(request: ApiRequest, identifier: Text) -> HttpResponse:
     """Delete a user with all disks of that user. Deleting an unknown user does nothing."""
     users = EndUser.objects.filter(project=request.auth.project, identifier=identifier)
+    disks = Disk.objects.filter(user__in=users)
+    for disk in await database.read(lambda: list(disks)):
+        with suppress(NotFound):  # Somebody else was faster.
+            await lifecycle.delete(disk)
+            await note(request, "disk.delete", object_id=disk.pk, object_name=str(disk))
+            await events.changed(request.auth.project_id, "disk", disk.pk)
     await database.write(users.delete)
     return ok()
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
+from disks import lifecycle
 from disks.access import disk_for
 from disks.models import Disk
 from project import database, events, words
@@ -120,15 +121,9 @@ async def list_disks(request: ApiRequest, query: Query[DiskQuery]) -> HttpRespon
 @router.delete("/disk/{disk_id}", response=DONE)
 async def delete_disk(request: ApiRequest, disk_id: Id) -> HttpResponse:
     """Delete a disk with everything on it."""
-
-    def delete() -> str:
-        disk = disk_for(request.auth.project, disk_id)
-        name = str(disk)
-        disk.delete()
-        return name
-
-    name = await database.write(delete)
-    await note(request, "disk.delete", object_id=disk_id, object_name=name)
+    disk = await database.read(disk_for, request.auth.project, disk_id)
+    await lifecycle.delete(disk)
+    await note(request, "disk.delete", object_id=disk_id, object_name=str(disk))
     await events.changed(request.auth.project_id, "disk", disk_id)
     return ok()
 

@@ -106,11 +106,11 @@ async def settings(request: PageRequest, disk_id: uuid.UUID) -> HttpResponseBase
 async def delete(request: PageRequest, disk_id: uuid.UUID) -> HttpResponse:
     """Delete a disk with its files."""
     disk = await find_disk(request, disk_id, Right.WORK)
-    name, project_id = str(disk), disk.project_id
-    await database.write(lifecycle.delete, disk, request.POST.get("name", "").strip())
-    await note(request, "disk.delete", object_id=disk_id, object_name=name)
-    await events.changed(project_id, "disk", disk_id)
-    return await done(request, f"Disk {name} is deleted.", reverse("disks:list"))
+    await database.read(lifecycle.check_typed, disk, request.POST.get("name", "").strip())
+    await lifecycle.delete(disk)
+    await note(request, "disk.delete", object_id=disk_id, object_name=str(disk))
+    await events.changed(disk.project_id, "disk", disk_id)
+    return await done(request, f"Disk {disk} is deleted.", reverse("disks:list"))
 
 
 @require_safe

@@ -92,7 +92,7 @@ async def act(request: PageRequest, disk_id: uuid.UUID, action: str) -> HttpResp
             request, disk, await database.write(trash.purge, disk, inputs.ids(data))
         )
     if action == "empty":
-        return await _purged(request, disk, await database.write(trash.empty, disk))
+        return await _purged(request, disk, await trash.empty(disk))
     raise NotFound("there is no such action on a trash")
 
 

@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from disks.models import Disk
+from project import database
 from project.asgi import application
+from project.models import Activity
 
 MISSING = "00000000-0000-4000-8000-000000000000"
 
@@ -92,6 +94,9 @@ async def test_deleting_a_user_deletes_the_users_disks(api: Any) -> None:
     assert counts["disks_count"] == 1
     assert (await api.delete("/user/bob")).status_code == 200
     assert (await api.delete(f"/disk/{disk['id']}")).status_code == 404
+    database.finish_notes()
+    (line,) = await database.read(lambda: list(Activity.objects.filter(verb="disk.delete")))
+    assert (line.object_id, line.object_name) == (disk["id"], disk["id"][:8])
 
 
 @pytest.mark.parametrize(

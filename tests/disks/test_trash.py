@@ -15,7 +15,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from disks import sweep, trash, tree
+from disks import lifecycle, sweep, trash, tree
 from disks.artifacts import FOLDER
 from disks.models import Artifact, Blob, Disk, TrashedArtifact
 from disks.places.disk import DiskPlace
@@ -397,3 +397,33 @@ async def test_of_two_files_of_one_name_both_come_back(files: Files, can: Can) -
 
     assert await content(files, "/a.txt") == b"first"
     assert await content(files, "/a (2).txt") == b"second"
+
+
+async def test_a_disk_goes_with_its_trash_a_little_at_a_time(
+    files: Files, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[int] = []
+    purged: list[int] = []
+    drop, purge = lifecycle.drop, trash._purge_batch
+
+    def counted_drop(disk_id: uuid.UUID, rows: Any) -> None:
+        dropped.append(rows.count())
+        drop(disk_id, rows)
+
+    def counted_purge(wanted: Any) -> int:
+        purged.append(purge(wanted))
+        return purged[-1]
+
+    monkeypatch.setattr(lifecycle, "drop", counted_drop)
+    monkeypatch.setattr(trash, "_purge_batch", counted_purge)
+    for module in (lifecycle, trash):
+        monkeypatch.setattr(module, "BATCH", 2)
+    for number in range(5):
+        await files.put(f"/old/{number}")
+        await files.put(f"/new/{number}")
+    await files.act("delete", paths=[f"{files.root}/old"])
+    await files.put("/kept")
+    await lifecycle.delete(disk)
+    assert dropped == [2, 2, 2]
+    assert purged == [2, 2, 1, 0]
+    assert not await database.read(Disk.objects.exists)
