@@ -25,8 +25,10 @@ logger = logging.getLogger(__name__)
 
 LEASE = "supervisor"
 LEAST_LEASE_SECONDS = 5.0
-# How many sandboxes are looked after at once.
+# How many sandboxes are looked after at once, and how long one may take. What a guest holds back
+# waits for the next turn, and holds up no other sandbox's end.
 PARALLEL = 8
+PATIENCE_SECONDS = 30.0
 # What one turn ends at the most.
 MAX_EXPIRED = 200
 
@@ -190,8 +192,11 @@ async def _each(sandboxes: list[Sandbox], work: Callable[[Sandbox], Awaitable[ob
     async def do(sandbox: Sandbox) -> None:
         async with places:
             try:
-                await work(sandbox)
-            except (Refused, EngineError, TimeoutError) as error:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await work(sandbox)
+            except TimeoutError:
+                logger.warning("sandbox %s has to wait: it took too long", sandbox.id)
+            except (Refused, EngineError) as error:
                 logger.warning("sandbox %s has to wait: %s", sandbox.id, error)
 
     await asyncio.gather(*(do(sandbox) for sandbox in sandboxes))

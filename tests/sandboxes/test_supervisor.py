@@ -14,6 +14,7 @@ from django.utils import timezone
 from project import database
 from project.models import Lease
 from sandboxes import supervisor
+from sandboxes.models import Sandbox
 
 type Work = Callable[[], Awaitable[object]]
 
@@ -87,6 +88,25 @@ async def test_who_has_lost_the_lease_does_not_go_on(start: Callable[[Work], Non
     for _ in range(5):
         await database.write(lambda: None)
     assert len(begun) == 1
+
+
+async def test_a_sandbox_that_answers_too_slowly_holds_no_other_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "PARALLEL", 1)
+    monkeypatch.setattr(supervisor, "PATIENCE_SECONDS", 0.05)
+    slow, quick = Sandbox(), Sandbox()
+    done: list[Sandbox] = []
+
+    async def work(sandbox: Sandbox) -> None:
+        if sandbox is slow:
+            await asyncio.Event().wait()
+        done.append(sandbox)
+
+    async with asyncio.timeout(5):
+        await supervisor._each([slow, quick], work)
+    assert done == [quick]
+    assert f"sandbox {slow.id} has to wait: it took too long" in caplog.text
 
 
 def test_what_lasts_is_done_apart() -> None:
