@@ -1,14 +1,17 @@
 """Boxes are made only where they are isolated, and only from images that can carry a guest.
 
 The engine is examined once in a process and each image once, by its id; what comes out is kept.
-An examination that could not be made is made again for the next sandbox.
+All who wait for an examination wait for the same one. One that could not be made is made again for
+the next sandbox.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from django.conf import settings
 
@@ -24,7 +27,7 @@ LOOK_SECONDS = 2.0
 
 # Of the engine (""), or of the image with this id: the sentence that says what is wrong.
 _problems: dict[str, str] = {}
-_one_at_a_time = asyncio.Lock()
+_under_way: dict[str, asyncio.Task[str]] = {}
 
 
 async def examine() -> None:
@@ -93,11 +96,20 @@ async def _is_there(engine: Engine, image: str) -> bool:
     return True
 
 
-async def _known(key: str, examined: Callable[[], Awaitable[str]]) -> str:
-    async with _one_at_a_time:
-        if key not in _problems:
-            _problems[key] = await examined()
+async def _known(key: str, examined: Callable[[], Coroutine[Any, Any, str]]) -> str:
+    if key in _problems:
         return _problems[key]
+    if key not in _under_way:
+        _under_way[key] = asyncio.create_task(examined(), name="self-test")
+        _under_way[key].add_done_callback(partial(_keep, key))
+    # It goes on for the others when one of them gives up.
+    return await asyncio.shield(_under_way[key])
+
+
+def _keep(key: str, examination: asyncio.Task[str]) -> None:
+    del _under_way[key]
+    if not examination.cancelled() and examination.exception() is None:
+        _problems[key] = examination.result()
 
 
 async def _engine_problem() -> str:

@@ -70,10 +70,15 @@ async def create(project: Project, wish: NewSandbox, *, created_by: str = "") ->
     Raises Invalid for a wish out of bounds or an unfit image, TooMany over the project's quota,
     Unavailable if the engine does not answer, and Failed if it refuses; the row then tells why.
     """
-    await fitness.require_fit(images.choose(wish.image))
+    until = asyncio.get_running_loop().time() + settings.SANDBOX_CREATE_SECONDS
+    try:
+        async with asyncio.timeout_at(until):
+            await fitness.require_fit(images.choose(wish.image))
+    except TimeoutError:
+        raise _too_slow() from None
     sandbox = await database.write(_insert, project, wish, created_by)
     await news.sandbox_changed(sandbox)
-    booting = asyncio.create_task(_boot(sandbox))
+    booting = asyncio.create_task(_boot(sandbox, until))
     _booting.add(booting)
     booting.add_done_callback(_booting.discard)
     try:
@@ -82,6 +87,11 @@ async def create(project: Project, wish: NewSandbox, *, created_by: str = "") ->
         # Nobody will ever know this sandbox's id.
         booting.add_done_callback(lambda _: _end_unwanted(sandbox))
         raise
+
+
+def _too_slow() -> Unavailable:
+    seconds = settings.SANDBOX_CREATE_SECONDS
+    return Unavailable(f"the sandbox did not start within {seconds:g} seconds")
 
 
 def _end_unwanted(sandbox: Sandbox) -> None:
@@ -129,23 +139,17 @@ def _insert(project: Project, wish: NewSandbox, created_by: str) -> Sandbox:
     return sandbox
 
 
-async def _boot(sandbox: Sandbox) -> Sandbox:
+async def _boot(sandbox: Sandbox, until: float) -> Sandbox:
     """Make, start and greet the box; then the row says running, if nobody ended it meanwhile."""
     try:
-        async with asyncio.timeout(settings.SANDBOX_CREATE_SECONDS):
+        async with asyncio.timeout_at(until):
             with guests.refusals():
                 await _start_box(sandbox)
                 link = await guests.get_link(sandbox)
                 deadline = guest_deadline(sandbox.expires_at)
                 await link.deadline((deadline - timezone.now()).total_seconds())
     except (Refused, TimeoutError) as error:
-        refusal = (
-            error
-            if isinstance(error, Refused)
-            else Unavailable(
-                f"the sandbox did not start within {settings.SANDBOX_CREATE_SECONDS:g} seconds"
-            )
-        )
+        refusal = error if isinstance(error, Refused) else _too_slow()
         await _give_up(sandbox, refusal.message)
         raise refusal from error
     now = timezone.now()

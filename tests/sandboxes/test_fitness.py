@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from project import database
 from project.errors import Unavailable
-from sandboxes import fitness, selftest
+from project.models import Project
+from sandboxes import fitness, lifecycle, selftest
 from sandboxes.engine.base import EngineUnavailable, ImageNotFound
+from sandboxes.models import Sandbox
+from sandboxes.options import NewSandbox
 from sandboxes.selftest import Finding
 
 
@@ -50,6 +55,45 @@ async def test_engine_that_is_unfit_is_told_what_it_lacks(monkeypatch: pytest.Mo
         Unavailable, match=r"seccomp filter is off, and should be on\. Switch it on\."
     ):
         await fitness.require_fit("python:3.13")
+
+
+async def test_all_who_wait_share_one_examination(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, answers = 0, asyncio.Event()
+
+    async def run(*_: object) -> list[Finding]:
+        nonlocal begun
+        begun += 1
+        await answers.wait()
+        return [selftest._no_probe(EngineUnavailable("The engine cannot be reached."))]
+
+    monkeypatch.setattr(selftest, "run", run)
+    waiting = [asyncio.create_task(fitness.require_fit("python:3.13")) for _ in range(3)]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await fitness.require_fit("python:3.13")
+    answers.set()
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in told] == [Unavailable] * 3
+    assert begun == 1
+    # What could not be found out is asked again.
+    with pytest.raises(Unavailable):
+        await fitness.require_fit("python:3.13")
+    assert begun == 2
+
+
+async def test_who_makes_a_sandbox_waits_so_long_for_the_examination_and_no_longer(
+    project: Project, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    async def hang(*_: object) -> list[Finding]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(selftest, "run", hang)
+    settings.SANDBOX_CREATE_SECONDS = 0.05
+    with pytest.raises(Unavailable, match=r"did not start within 0\.05 seconds"):
+        async with asyncio.timeout(5):
+            await lifecycle.create(project, NewSandbox())
+    assert not await database.read(Sandbox.objects.exists)
 
 
 async def test_only_images_that_are_on_the_engine_are_offered(
