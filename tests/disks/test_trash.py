@@ -15,7 +15,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from disks import lifecycle, sweep, trash, tree
+from disks import artifacts, lifecycle, sweep, trash, tree
 from disks.artifacts import FOLDER
 from disks.models import Artifact, Blob, Disk, TrashedArtifact
 from disks.places.disk import DiskPlace
@@ -404,7 +404,7 @@ async def test_a_disk_goes_with_its_trash_a_little_at_a_time(
 ) -> None:
     dropped: list[int] = []
     purged: list[int] = []
-    drop, purge = lifecycle.drop, trash._purge_batch
+    drop, purge = artifacts.drop, trash._purge_batch
 
     def counted_drop(disk_id: uuid.UUID, rows: Any) -> None:
         dropped.append(rows.count())
