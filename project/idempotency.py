@@ -54,8 +54,10 @@ async def once(
 def _claim(project: Project, route: str, key: str, digest: str) -> IdempotentRequest:
     now = timezone.now()
     with transaction.atomic():
-        IdempotentRequest.objects.filter(created_at__lt=now - KEPT).delete()
-        record, is_new = IdempotentRequest.objects.select_for_update().get_or_create(
+        # One too old to count may still be there: project/retention.py takes its time.
+        same = IdempotentRequest.objects.filter(project=project, route=route, key=key)
+        same.filter(created_at__lt=now - KEPT).delete()
+        record, is_new = same.select_for_update().get_or_create(
             project=project, route=route, key=key, defaults={"request_digest": digest}
         )
         if is_new:

@@ -65,7 +65,7 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=200)
     prefix = models.CharField(max_length=16, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    # What it may do; project/keys.py has the list.
+    # What it may do; project/scopes.py has the list.
     scopes = models.JSONField(default=everything, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     created_by = models.CharField(max_length=200, blank=True, editable=False)
@@ -193,6 +193,7 @@ class IdempotentRequest(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("project", "route", "key"), name="one_request"),
         )
+        indexes = (models.Index(fields=("created_at",), name="request_age"),)
 
     def __str__(self) -> str:
         return f"{self.route} {self.key}"

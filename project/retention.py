@@ -15,8 +15,8 @@ from django.conf import settings
 from django.db.models import Case, Model, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from project import database
-from project.models import Activity, AttemptCount, Memo, Session
+from project import database, idempotency
+from project.models import Activity, AttemptCount, IdempotentRequest, Memo, Session
 from sandboxes.models import (
     DEAD,
     Command,
@@ -44,6 +44,7 @@ async def purge() -> None:
     now = timezone.now()
     await _delete(Session.objects.filter(expire_date__lt=now))
     await _delete(AttemptCount.objects.filter(ends_at__lt=now))
+    await _delete(IdempotentRequest.objects.filter(created_at__lt=now - idempotency.KEPT))
     await _delete(Activity.objects.filter(at__lt=now - timedelta(days=settings.ACTIVITY_DAYS)))
     if settings.SANDBOX_DAYS:
         await _forget_sandboxes(now - timedelta(days=settings.SANDBOX_DAYS))

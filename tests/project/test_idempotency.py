@@ -85,3 +85,15 @@ async def test_the_same_key_of_another_project_is_another_key(project: Any, stra
     await once(project, make)
     await once(stranger, make)
     assert make.made == 2
+
+
+async def test_a_key_counts_for_a_day_and_claims_look_at_no_others(project: Any) -> None:
+    make = Maker()
+    await once(project, make)
+    yesterday = timezone.now() - idempotency.KEPT - timedelta(seconds=1)
+    await database.write(lambda: IdempotentRequest.objects.update(created_at=yesterday))
+    await idempotency.once(project, "POST /thing", "another key", "wish", make)
+    # What is too old goes with retention, not while somebody waits.
+    assert await database.read(IdempotentRequest.objects.count) == 2
+    again = await once(project, make)
+    assert (make.made, "Idempotent-Replayed" in again) == (3, False)

@@ -11,7 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from project import activity, retention
-from project.models import Activity, AttemptCount, Project, Session
+from project.models import Activity, AttemptCount, IdempotentRequest, Project, Session
 from sandboxes.models import (
     Command,
     CommandStatus,
@@ -156,3 +156,15 @@ def test_old_lines_of_activity_go(project: Project, settings: Any) -> None:
         Activity.objects.filter(pk=line.pk).update(at=NOW - timedelta(days=days))
     purge()
     assert Activity.objects.count() == 2
+
+
+def test_answers_kept_for_repeats_go_after_a_day(project: Project) -> None:
+    for hours in (1, 23, 25, 26, 27):
+        IdempotentRequest.objects.create(
+            project=project,
+            route="POST /thing",
+            key=str(hours),
+            created_at=NOW - timedelta(hours=hours),
+        )
+    purge()
+    assert sorted(row.key for row in IdempotentRequest.objects.all()) == ["1", "23"]
