@@ -196,8 +196,9 @@ async def _without_box(rows: Iterable[Sandbox], boxes: dict[str, Box]) -> list[S
 
 
 async def _has_box(sandbox: Sandbox) -> bool:
-    try:
-        await get_engine().get(sandbox.box_name)
-    except BoxNotFound:
-        return False
+    with guests.refusals():
+        try:
+            await get_engine().get(sandbox.box_name)
+        except BoxNotFound:
+            return False
     return True

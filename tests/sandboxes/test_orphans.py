@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from project import database
-from project.errors import NotFound
+from project.errors import NotFound, Unavailable
 from project.models import Project
 from sandboxes import lifecycle, orphans, selftest
 from sandboxes.engine import close_engine, get_engine
-from sandboxes.engine.base import BoxNotFound, BoxSpec
+from sandboxes.engine.base import BoxNotFound, BoxSpec, EngineUnavailable
+from sandboxes.engine.local import LocalEngine
 from sandboxes.models import Reason, Sandbox, Status
 from sandboxes.orphans import Kind
 from sandboxes.stop_all import stop_all
@@ -155,6 +156,31 @@ async def test_all_are_repaired_at_once(project: Project, make_box: MakeBox) -> 
     results = await orphans.repair_all()
     assert [problem for _, problem in results] == ["", "", ""]
     assert await found() == []
+
+
+async def test_an_engine_that_goes_away_midway_is_told(
+    project: Project, make_box: MakeBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await make_box()
+    await make_row(project, Status.PAUSED)
+    found_before = await orphans.survey()
+
+    async def get(*_: object) -> None:
+        raise EngineUnavailable("The engine cannot be reached.")
+
+    async def survey() -> orphans.Survey:
+        return found_before
+
+    monkeypatch.setattr(LocalEngine, "get", get)
+    with pytest.raises(Unavailable):
+        await orphans.survey()
+    # What can be repaired is, and the rest is told of.
+    monkeypatch.setattr(orphans, "survey", survey)
+    problems = {orphan.kind: problem for orphan, problem in await orphans.repair_all()}
+    monkeypatch.undo()
+    assert "does not answer" in problems.pop(Kind.ROW)
+    assert problems == {Kind.BOX: ""}
+    assert not await is_there(name)
 
 
 async def test_stopping_all_ends_every_kind_in_every_project(
