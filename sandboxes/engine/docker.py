@@ -206,10 +206,13 @@ class DockerEngine(Engine):
 
     async def open_stream(self, name: str, argv: Sequence[str]) -> ByteStream:
         box = await self.get(name)
-        exec_id = await self._change(lambda api: _prepare_exec(api, box, argv))
+        version, exec_id = await self._call(
+            lambda clients: (clients.version, _prepare_exec(clients.changes, box, argv)),
+            CHANGE_SECONDS,
+        )
         with engine_errors():
             async with asyncio.timeout(CHANGE_SECONDS):
-                return await open_exec(self.endpoint, self._connect().version, exec_id)
+                return await open_exec(self.endpoint, version, exec_id)
 
     async def image(self, name: str) -> Image:
         return await self._read(lambda api: _image(api, name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from sandboxes.engine import docker as docker_module
 from sandboxes.engine.base import (
     BoxConflict,
     BoxNotFound,
@@ -60,6 +62,21 @@ async def test_foreign_container_is_never_touched(docker_engine, foreign):
 
 async def test_foreign_container_is_on_no_list(docker_engine, foreign):
     assert foreign not in [box.name for box in await docker_engine.list({})]
+
+
+async def test_a_stream_is_opened_without_a_wait_on_the_loop(docker_engine, make_spec, monkeypatch):
+    threads = set()
+    really_knock = docker_module._knock
+
+    def knock(endpoint):
+        threads.add(threading.current_thread())
+        really_knock(endpoint)
+
+    name = await start_box(docker_engine, make_spec())
+    monkeypatch.setattr(docker_module, "_knock", knock)
+    assert await run(docker_engine, name, "echo", "hello") == "hello\n"
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 # No engine
