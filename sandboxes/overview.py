@@ -70,6 +70,11 @@ async def _disk_usage() -> EngineDisk:
         return _disk[1]
 
 
+def alive() -> int:
+    """Return how many sandboxes are alive, whosever. Reads the database."""
+    return Sandbox.objects.filter(status__in=ALIVE).count()
+
+
 def by_state() -> dict[str, int]:
     """Count the sandboxes that have not ended, by state. Reads the database."""
     counted = Sandbox.objects.order_by().filter(status__in=(*ALIVE, Status.STOPPING))

@@ -23,8 +23,6 @@ from sandboxes.stop_all import stop_all
 
 # An engine that does not answer must not keep the rest of the page waiting.
 ENGINE_SECONDS = 8.0
-# The parts of the page that are asked for alone.
-PARTS = {"live": "#live", "alive": "#alive"}
 STOP_WORDS = "stop all sandboxes"
 WORDS = {
     Status.CREATING: ("starting", "Starting"),
@@ -46,8 +44,13 @@ class Bar:
 
 @staff_page
 async def show(request: StaffRequest) -> HttpResponseBase:
-    part = PARTS.get(request.GET.get("part", ""), "")
-    return await render(request, f"project/overview.html{part}", await _facts(request))
+    part = request.GET.get("part", "")
+    if part == "alive":
+        # One number, which the page asks for beside all that is live on it.
+        alive = await database.read(overview.alive)
+        return await render(request, "project/overview.html#alive", {"alive": alive})
+    name = "#live" if part == "live" else ""
+    return await render(request, f"project/overview.html{name}", await _facts(request))
 
 
 async def _facts(request: StaffRequest) -> dict[str, Any]:

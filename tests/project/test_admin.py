@@ -31,6 +31,7 @@ from project.models import (
     Project,
     Role,
 )
+from project.views import overview
 from sandboxes.models import Command, Sandbox, Terminal, UsageSample
 
 pytestmark = pytest.mark.slow
@@ -100,6 +101,19 @@ def test_values_of_variables_are_not_shown(admin_client: Client, sandbox: Sandbo
 def test_runtime_facts_cannot_be_changed(admin_client: Client, sandbox: Sandbox) -> None:
     path = reverse("admin:sandboxes_sandbox_change", args=[sandbox.pk])
     assert admin_client.post(path, {"status": "running"}).status_code == 403
+
+
+def test_the_number_of_sandboxes_alive_costs_no_more_than_that(
+    admin_client: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: Any) -> None:
+        raise AssertionError("the whole overview was looked up")
+
+    for status in ("running", "paused", "killed"):
+        new_sandbox(project, status=status).save()
+    monkeypatch.setattr(overview, "_facts", asked)
+    page = admin_client.get(reverse("admin_overview"), {"part": "alive"})
+    assert page.content.decode().strip() == "2 alive now"
 
 
 # --- Lists with many rows --------------------------------------------------------------------
