@@ -52,7 +52,7 @@ def bearer_token(header: str) -> str:
 async def api_key(request: HttpRequest) -> ApiKey:
     """Recognise the caller by its key."""
     token = bearer_token(request.headers.get("Authorization", ""))
-    key = keys.remembered(token) or await database.read(keys.find_key, token)
+    key = await keys.recognise(token)
     if key is None:
         raise Unauthorized("Unauthorized: this API key is unknown or was revoked")
     if request.resolver_match is not None:

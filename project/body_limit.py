@@ -105,7 +105,7 @@ class BodyLimit:
             return
         if scope["path"].startswith(API):
             token = bearer_token(headers.get(b"authorization", b"").decode("latin-1"))
-            if await database.read(keys.find_key, token) is None:
+            if await keys.recognise(token) is None:
                 raise Unauthorized("Unauthorized: this API key is unknown or was revoked")
         elif not await database.read(_has_session, headers.get(b"cookie", b"").decode("latin-1")):
             raise Unauthorized("you are signed out; sign in and try again", tag="signed_out")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from project import scopes
+from project import database, scopes
 from project.errors import Unauthorized
 from project.models import ApiKey, Project
 
@@ -61,8 +61,21 @@ def create_key(
     return key, token
 
 
+async def recognise(token: str) -> ApiKey | None:
+    """Return the key that is meant, if it may still be used, and have its use noted.
+
+    Raises Unauthorized for a key that has expired.
+    """
+    key = remembered(token) or await database.read(find_key, token)
+    if key is not None and _is_news(key):
+        # Remembered with the key, so that the requests which follow are none.
+        key.last_used_at = timezone.now()
+        await database.note_soon(_note_use, key)
+    return key
+
+
 def find_key(token: str) -> ApiKey | None:
-    """Return the key that is meant, if it may still be used, and note its use.
+    """Return the key that is meant, if it may still be used. Reads the database.
 
     What was found is believed for a second, or until this process revokes a key. Raises
     Unauthorized for a key that has expired.
@@ -82,7 +95,6 @@ def find_key(token: str) -> ApiKey | None:
         if len(_remembered) >= REMEMBERED:
             forget()
         _remembered[token] = (key, time.monotonic() + BELIEVED_SECONDS)
-        _note_use(key)
     return key
 
 
@@ -106,10 +118,13 @@ def _require_valid(key: ApiKey) -> None:
         )
 
 
+def _is_news(key: ApiKey) -> bool:
+    """Was the last use that is known of so long ago that this one is worth a write?"""
+    return key.last_used_at is None or timezone.now() - key.last_used_at > LAST_USED_PRECISION
+
+
 def _note_use(key: ApiKey) -> None:
-    now = timezone.now()
-    if key.last_used_at is None or now - key.last_used_at > LAST_USED_PRECISION:
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+    ApiKey.objects.filter(pk=key.pk).update(last_used_at=key.last_used_at)
 
 
 def forget() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from project import keys
+from project import database, keys
 from project.models import ApiKey, Project
 
 
@@ -20,11 +23,30 @@ def test_a_key_is_not_kept_in_clear(project: Project) -> None:
     assert token not in str(stored)
 
 
-def test_a_key_is_found_by_its_token_and_its_use_is_noted(project: Project) -> None:
+def test_a_key_is_found_by_its_token_and_nothing_is_written(project: Project) -> None:
     key, token = keys.create_key(project, "agent")
-    assert keys.find_key(token) == key
-    key.refresh_from_db()
-    assert key.last_used_at is not None
+    with CaptureQueriesContext(connection) as asked:
+        assert keys.find_key(token) == key
+    assert [query["sql"].split()[0] for query in asked] == ["SELECT"]
+
+
+async def test_the_use_of_a_key_is_noted_once_in_a_while(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, token = await database.write(keys.create_key, project, "agent")
+
+    async def use() -> Any:
+        assert await keys.recognise(token) == key
+        database.finish_notes()
+        return (await database.read(ApiKey.objects.get, pk=key.pk)).last_used_at
+
+    first = await use()
+    assert first is not None
+    assert await use() == first
+    keys.forget()
+    assert await use() == first
+    monkeypatch.setattr(keys, "LAST_USED_PRECISION", timedelta(0))
+    assert await use() > first
 
 
 def test_a_revoked_key_is_unknown_at_once(project: Project) -> None:
