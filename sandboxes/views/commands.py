@@ -190,20 +190,12 @@ class Runs:
         return self.address()
 
     @property
-    def url_now(self) -> str:
-        return self.address(open=self.open)
-
-    @property
     def url_older(self) -> str:
         return self.address(page=self.page + 1)
 
     @property
     def url_newer(self) -> str:
         return self.address(page=self.page - 1)
-
-    @property
-    def url_anyone(self) -> str:
-        return self.address(by="", page=1)
 
 
 def _number(text: str) -> int:
