@@ -417,7 +417,7 @@ class Writing:
         place = await places.find(upload.place, upload.place_id)
         path = entries.join(upload.folder, upload.filename)
         if upload.finished_at is not None:
-            return Finished(place, await _present(place, path), is_new=False)
+            return Finished(place, await place.find(path), is_new=False)
         if isinstance(place, DiskPlace):
             entry = await self._to_disk(place, path, upload)
         else:
@@ -491,10 +491,3 @@ def _finished(upload_id: uuid.UUID, entry: Entry | None) -> None:
     if entry is not None:
         changes["filename"] = entry.name
     Upload.objects.filter(pk=upload_id).update(**changes)
-
-
-async def _present(place: Place, path: str) -> Entry | None:
-    try:
-        return await place.stat(path)
-    except NotFound:
-        return None

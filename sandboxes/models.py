@@ -37,6 +37,10 @@ SHOWN_STATES = {
 }
 
 
+# The name of a sandbox's box: this, and its id.
+BOX_PREFIX = "sandbank-"
+
+
 class Reason(models.TextChoices):
     """Why a sandbox ended, kept for good."""
 
@@ -121,7 +125,15 @@ class Sandbox(models.Model):
 
     @property
     def box_name(self) -> str:
-        return f"sandbank-{self.id}"
+        return f"{BOX_PREFIX}{self.id}"
+
+    @staticmethod
+    def id_of_box(name: str) -> uuid.UUID | None:
+        """Return whose box it is by its name; None if it is no sandbox's."""
+        try:
+            return uuid.UUID(name.removeprefix(BOX_PREFIX))
+        except ValueError:
+            return None
 
     @property
     def is_alive(self) -> bool:

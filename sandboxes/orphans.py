@@ -126,20 +126,15 @@ def _rows(box_names: Iterable[str]) -> list[Sandbox]:
     """Return every sandbox that should have a box, and every one that a box stands for."""
     should = list(Sandbox.objects.filter(status__in=(Status.RUNNING, Status.PAUSED)))
     known = {sandbox.box_name for sandbox in should}
-    others = [found for name in box_names if name not in known and (found := _id_of(name))]
+    others = [
+        found for name in box_names if name not in known and (found := Sandbox.id_of_box(name))
+    ]
     return should + list(Sandbox.objects.filter(pk__in=others))
 
 
 def _row_of(box_name: str) -> Sandbox | None:
-    sandbox_id = _id_of(box_name)
+    sandbox_id = Sandbox.id_of_box(box_name)
     return Sandbox.objects.filter(pk=sandbox_id).first() if sandbox_id else None
-
-
-def _id_of(box_name: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(box_name.removeprefix("sandbank-"))
-    except ValueError:
-        return None
 
 
 def _boxes(boxes: Iterable[Box], rows: Iterable[Sandbox]) -> list[Orphan]:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from datetime import timedelta
 
 from django.conf import settings
@@ -73,15 +72,8 @@ def _rows_for(box_names: set[str]) -> list[Sandbox]:
     """
     unfinished = list(Sandbox.objects.filter(status__in=UNFINISHED))
     known = {sandbox.box_name for sandbox in unfinished}
-    others = [_id_of(name) for name in box_names - known]
+    others = [Sandbox.id_of_box(name) for name in box_names - known]
     return unfinished + list(Sandbox.objects.filter(id__in=[i for i in others if i is not None]))
-
-
-def _id_of(box_name: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(box_name.removeprefix("sandbank-"))
-    except ValueError:
-        return None
 
 
 async def _heal(sandbox: Sandbox, box: Box | None) -> bool:

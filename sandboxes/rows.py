@@ -31,13 +31,11 @@ class Use:
     memory_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One sandbox, with what is known of it elsewhere."""
+class Glance:
+    """What a list and the head of a page both tell of a sandbox."""
 
+    __slots__ = ()
     sandbox: Sandbox
-    use: Use
-    command: Command | None
 
     @property
     def state_icon(self) -> str:
@@ -53,6 +51,20 @@ class Row:
         return self.sandbox.status == Status.RUNNING
 
     @property
+    def is_tight(self) -> bool:
+        expiry = self.sandbox.expires_at
+        return bool(self.sandbox.is_alive and expiry and expiry - timezone.now() < TIGHT)
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Glance):
+    """One sandbox, with what is known of it elsewhere."""
+
+    sandbox: Sandbox
+    use: Use
+    command: Command | None
+
+    @property
     def shows_use(self) -> bool:
         """Is there usage to show, or words in its place?"""
         return self.is_running
@@ -60,11 +72,6 @@ class Row:
     @property
     def shows_time_left(self) -> bool:
         return self.sandbox.status in (Status.RUNNING, Status.PAUSED)
-
-    @property
-    def is_tight(self) -> bool:
-        expiry = self.sandbox.expires_at
-        return bool(expiry and expiry - timezone.now() < TIGHT)
 
     @property
     def cpu(self) -> int | None:

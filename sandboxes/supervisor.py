@@ -138,7 +138,7 @@ async def expire() -> None:
         return list(overdue().exclude(status=Status.CREATING).order_by("expires_at")[:MAX_EXPIRED])
 
     async def end(sandbox: Sandbox) -> None:
-        await lifecycle.kill(sandbox, reason=Reason.EXPIRED, by="Sandbank")
+        await lifecycle.kill(sandbox, reason=Reason.EXPIRED, by=lifecycle.BY_ITSELF)
 
     await _each(await database.read(due), end)
 

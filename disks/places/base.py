@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from disks.entries import PAGE, Entry, Listing
 from disks.models import OnConflict
-from project.errors import Unprocessable
+from project.errors import NotFound, Unprocessable
 
 __all__ = ["Entry", "Listing", "Place"]
 
@@ -46,6 +46,13 @@ class Place(ABC):
     @abstractmethod
     async def stat(self, path: str) -> Entry:
         """Return what is at a path; a link is described with what it leads to."""
+
+    async def find(self, path: str) -> Entry | None:
+        """Return what is at a path, as `stat` does; None for nothing."""
+        try:
+            return await self.stat(path)
+        except NotFound:
+            return None
 
     @abstractmethod
     async def listing(

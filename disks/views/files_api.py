@@ -121,7 +121,7 @@ async def _save(request: PageRequest, place: Place, data: Data) -> HttpResponse:
     except Conflict as refusal:
         if refusal.tag not in ("changed", "exists") or not wants_json(request):
             raise
-        now = await _present(place, path)
+        now = await place.find(path)
         return inputs.refusal_json(refusal, entry=now and inputs.entry_json(now))
     assert entry is not None
     return await _made(request, place, data, "file.save", entry, "is saved")
@@ -145,13 +145,6 @@ def _content(data: Data) -> bytes:
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), CHUNK):
         yield content[start : start + CHUNK]
-
-
-async def _present(place: Place, path: str) -> Entry | None:
-    try:
-        return await place.stat(path)
-    except NotFound:
-        return None
 
 
 async def _rename(request: PageRequest, place: Place, data: Data) -> HttpResponseBase:
@@ -247,7 +240,7 @@ async def _conflicts(place: Place, targets: dict[str, str]) -> list[dict[str, An
     """Return what stands where something is to go."""
     found = []
     for path, to in targets.items():
-        old = await _present(place, to)
+        old = await place.find(to)
         if old is not None and path != to:
             new = await place.stat(path)
             found.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
 from functools import cached_property
 
 from django.conf import settings
@@ -14,11 +13,9 @@ from project.errors import NotFound
 from project.pages import PageRequest, enter
 from project.policy import Right
 from sandboxes.access import end_of
-from sandboxes.images import short_name
 from sandboxes.models import CommandStatus, Sandbox, Status, UsageSample
+from sandboxes.rows import Glance
 
-# With less than this left, the time left is a warning.
-TIGHT = timedelta(minutes=5)
 EXTENSIONS = (
     (30 * 60, "30 minutes"),
     (60 * 60, "1 hour"),
@@ -51,7 +48,7 @@ def url_of(sandbox: Sandbox, tab: str = "") -> str:
     return f"/sandboxes/{sandbox.pk}/{tab}{'/' if tab else ''}"
 
 
-class Head:
+class Head(Glance):
     """What stands above every tab of a sandbox. Looks up what a template asks for, once."""
 
     extensions = EXTENSIONS
@@ -61,30 +58,12 @@ class Head:
         self.tab = tab
 
     @property
-    def state_icon(self) -> str:
-        return f"s-{self.sandbox.state}"
-
-    @property
-    def image(self) -> str:
-        """Its image in short; the whole name is in the title."""
-        return short_name(self.sandbox.image)
-
-    @property
-    def is_running(self) -> bool:
-        return self.sandbox.status == Status.RUNNING
-
-    @property
     def is_paused(self) -> bool:
         return self.sandbox.status == Status.PAUSED
 
     @property
     def is_over(self) -> bool:
         return not self.sandbox.is_alive
-
-    @property
-    def is_tight(self) -> bool:
-        expiry = self.sandbox.expires_at
-        return bool(self.sandbox.is_alive and expiry and expiry - timezone.now() < TIGHT)
 
     @property
     def allows_never(self) -> bool:
