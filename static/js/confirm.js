@@ -1,13 +1,16 @@
 // Asks before something is lost. Focus starts on Cancel.
 
-// `name`: what must be typed first, for what cannot be had again.
-export function confirm({ title, loss, action, name = "", destroys = true }) {
+// `name`: what must be typed first, for what cannot be had again. `quote`: a text shown line by line.
+export function confirm({ title, loss, action, name = "", quote = "", destroys = true }) {
   const dialog = document.getElementById("confirm");
   const field = dialog.querySelector(".field");
   const input = field.querySelector("input");
   const yes = dialog.querySelector('[value="yes"]');
   dialog.querySelector("h2").textContent = title;
   dialog.querySelector("p").textContent = loss;
+  const shown = dialog.querySelector("pre");
+  shown.hidden = !quote;
+  shown.textContent = quote;
   yes.textContent = action;
   yes.className = destroys ? "btn btn-destroy" : "btn btn-primary";
   field.hidden = !name;

@@ -164,6 +164,7 @@ async def test_long_paste_arrives_whole(page: Page, box: Box) -> None:
     # A program that takes each line as typed is protected: the paste is shown first.
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("Paste 20,000 lines, 200,000 characters?")
+    await expect(dialog.locator("pre")).to_contain_text("012345678\n012345678\n")
     await dialog.get_by_role("button", name="Paste").click()
     digest = hashlib.sha256(b"012345678\n" * 20000).hexdigest()
     await expect(rows(page)).to_contain_text(digest[:60], timeout=30_000)
@@ -255,6 +256,56 @@ async def test_questions_in_the_past_are_not_answered_again(page: Page, box: Box
     await expect(rows(page)).to_contain_text("asked", timeout=20_000)
     await run(page, "echo al''ive", "alive")
     assert (await text_of(page)).rstrip().endswith("$")
+
+
+async def test_keys_are_taken_while_the_past_is_drawn(page: Page, box: Box) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    long = "x" * 200
+    await page.keyboard.type(f"yes {long}\n")
+    await expect(rows(page)).to_contain_text(long[:80])
+    await page.reload()
+    # As soon as it is open there is the whole past to draw still, and more comes all the time.
+    await expect(page.locator('[data-status="state"]')).to_have_text("Connected")
+    await page.keyboard.press("Control+c")
+    await page.keyboard.type("echo st''opped\n")
+    await expect(rows(page)).to_contain_text("stopped", timeout=20_000)
+
+
+async def test_who_watches_a_larger_terminal_sees_where_the_cursor_is(
+    open_page: OpenPage, box: Box
+) -> None:
+    first = await open_page()
+    second = await open_page(viewport={"width": 1000, "height": 500})
+    for page in (first, second):
+        await sign_in(page)
+    await open_terminal(first, box)
+    await run(first, "seq 500; echo do''ne", "done")
+    await second.goto(urlsplit(first.url).path)
+    await expect(second.locator('[data-banner="driver"]')).to_be_visible()
+    await expect(rows(second)).to_contain_text("done", timeout=20_000)
+    place = second.locator(".term")
+    cursor = second.locator(".xterm-cursor")
+    within = "([cursor, place]) => cursor.getBoundingClientRect().bottom <= place.getBoundingClientRect().bottom"
+
+    async def is_seen() -> bool:
+        parts = [await cursor.element_handle(), await place.element_handle()]
+        return bool(await second.evaluate(within, parts))
+
+    assert await is_seen()
+    before = await place.evaluate("(it) => it.scrollTop")
+    assert before > 0
+    # Nothing is typed here, and nothing scrolls for it.
+    await second.keyboard.press("Space")
+    assert await place.evaluate("(it) => it.scrollTop") == before
+    await run(first, "seq 300; echo ag''ain", "again")
+    await expect(rows(second)).to_contain_text("again", timeout=20_000)
+    assert await is_seen()
+    # Who scrolls away stays there, and is led back by scrolling back.
+    await place.evaluate("(it) => it.scrollTo(0, 0)")
+    await run(first, "echo mo''re", "more")
+    await expect(rows(second)).to_contain_text("more")
+    assert await place.evaluate("(it) => it.scrollTop") == 0
 
 
 async def test_search_finds_in_the_past(page: Page, box: Box) -> None:

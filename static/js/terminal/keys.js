@@ -12,7 +12,7 @@ const SEQUENCES = {
 };
 
 // Escape twice, then Tab: out of the terminal, for people who cannot use a mouse.
-export function watchKeys(term, shortcuts) {
+export function watchKeys(term, mayType, shortcuts) {
   let escapes = 0;
   let since = 0;
   term.attachCustomKeyEventHandler((event) => {
@@ -28,7 +28,11 @@ export function watchKeys(term, shortcuts) {
     }
     if (event.key !== "Shift") escapes = 0;
     const shortcut = event.ctrlKey && event.shiftKey && shortcuts[event.code];
-    if (!shortcut) return true;
+    if (!shortcut) {
+      // Where nobody may type, Space would scroll the page.
+      if (event.key.length === 1 && !event.ctrlKey && !event.metaKey && !mayType()) event.preventDefault();
+      return true;
+    }
     // What a shortcut leaves to the browser, the browser does.
     if (shortcut() !== false) event.preventDefault();
     return false;

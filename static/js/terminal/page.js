@@ -4,6 +4,7 @@ import { copy } from "../copy.js";
 import { complain } from "../toasts.js";
 import { Connection } from "./connection.js";
 import { watchFind } from "./find.js";
+import { followCursor } from "./follow.js";
 import { watchKeyBar, watchKeys } from "./keys.js";
 import { paste, watchPaste } from "./paste.js";
 import { prefer, preference } from "./preferences.js";
@@ -28,6 +29,7 @@ class Page {
     this.replayEnd = 0;
     this.pending = 0;
     this.drawn = 0;
+    this.byHand = false;
     this.#watchConnection();
     this.#watchScreen();
     this.#watchTools();
@@ -69,6 +71,7 @@ class Page {
     this.replayEnd = hello.end;
     this.drawn = hello.pos;
     this.status.showReadOnly(hello.ro);
+    this.#follows();
     if (hello.reset) {
       // In the stream, so that it comes behind what is being drawn still.
       this.#write(`\x1bc${hello.preamble}`, hello.pos);
@@ -108,8 +111,7 @@ class Page {
   #changeDriver(name, you) {
     this.drives = you;
     this.watches = !you && Boolean(name);
-    // Others decide the size: what is larger than this page is scrolled to.
-    this.place.toggleAttribute("data-follows", this.watches);
+    this.#follows();
     if (!name && !this.readOnly) {
       // Nobody's keys count: whoever asks for its size first goes on.
       this.#fit(true);
@@ -117,6 +119,12 @@ class Page {
     this.status.showDriver(this.watches ? `${name} is typing here.` : "");
     this.#allowTyping(this.mayType);
     if (you) this.#fit(true);
+  }
+
+  // Others decide the size: what is larger than this page is scrolled to.
+  #follows() {
+    this.place.toggleAttribute("data-follows", this.readOnly || this.watches);
+    this.followCursor();
   }
 
   #allowTyping(allowed) {
@@ -150,17 +158,29 @@ class Page {
     const { term, place } = this;
     const observer = new ResizeObserver(() => {
       clearTimeout(this.fitting);
-      this.fitting = setTimeout(() => this.#fit(), RESIZE_MS);
+      this.fitting = setTimeout(() => {
+        this.#fit();
+        this.followCursor();
+      }, RESIZE_MS);
     });
+    this.followCursor = followCursor(place, term);
     observer.observe(place);
-    // What programs ask the terminal while the past is drawn was answered then.
-    term.onData((text) => this.isReplaying || this.#type(this.modified?.(text) ?? text));
+    this.screen.onHand(() => {
+      this.byHand = true;
+    });
+    term.onData((text) => {
+      // What programs ask the terminal while the past is drawn was answered then.
+      const isAnswer = !this.byHand;
+      this.byHand = false;
+      if (!(this.isReplaying && isAnswer)) this.#type(this.modified?.(text) ?? text);
+    });
     term.onBinary((text) => {
       if (!this.isReplaying) this.connection.type(Uint8Array.from(text, (c) => c.charCodeAt(0)));
     });
     term.onTitleChange((title) => this.status.showTitle(title));
     watchPaste(place, term);
-    watchKeys(term, {
+    const mayType = () => this.mayType;
+    watchKeys(term, mayType, {
       KeyC: () => this.#copy(),
       // Where pages may not read the clipboard, the browser's own paste still works.
       KeyV: () => (navigator.clipboard?.readText ? void this.#paste() : false),

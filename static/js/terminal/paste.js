@@ -5,7 +5,7 @@ import { confirm } from "../confirm.js";
 
 const MANY_LINES = 5;
 const MUCH_TEXT = 5_000;
-const SHOWN = 240;
+const SHOWN = 1_000;
 
 export async function paste(term, text) {
   if (!text) return;
@@ -14,7 +14,8 @@ export async function paste(term, text) {
   if (isMuch && !term.modes.bracketedPasteMode) {
     const goes = await confirm({
       title: `Paste ${lines.toLocaleString()} lines, ${text.length.toLocaleString()} characters?`,
-      loss: `The program in the terminal takes each line as if you had typed it. It begins: ${text.slice(0, SHOWN)}`,
+      loss: "The program in the terminal takes each line as if you had typed it.",
+      quote: text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text,
       action: "Paste",
       destroys: false,
     });

@@ -79,7 +79,13 @@ export function makeScreen(place, { readOnly = false } = {}) {
   term.loadAddon(new WebLinksAddon((_event, address) => openLink(address)));
   term.open(place);
   if (preference("graphics")) useGraphics(term);
-  return { term, search, proposed: () => proposed(fit, place) };
+  return { term, search, proposed: () => proposed(fit, place), onHand: (notice) => onHand(term, notice) };
+}
+
+// Calls before each input that a person gives. Only inside does xterm.js tell keys and pastes from
+// what it answers to a program.
+function onHand(term, notice) {
+  term._core.coreService.onUserInput(notice);
 }
 
 function useGraphics(term) {
