@@ -29,6 +29,7 @@ DISK, BOX = {"kind": "disk"}, {"kind": "sandbox"}
 urlpatterns: list[URLPattern] = [
     path("disks/", disk_pages.disks, name="list"),
     path("disks/new/", disk_pages.new, name="new"),
+    path("disks/<uuid:disk_id>/", file_pages.disk, name="disk"),
     path("disks/<uuid:disk_id>/settings/", disk_pages.settings, name="settings"),
     path("disks/<uuid:disk_id>/delete/", disk_pages.delete, name="delete"),
     path("disks/<uuid:disk_id>/trash/", disk_pages.trash, name="trash"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.http import HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from disks import places
@@ -55,6 +56,14 @@ def wanted_by(request: PageRequest) -> Wanted:
         if count.isdecimal() and len(count) < 6
         else SHOWN,
     )
+
+
+@require_safe
+@page()
+async def disk(request: PageRequest, disk_id: uuid.UUID) -> HttpResponseBase:
+    """Lead from the address of a disk to its files."""
+    await find_disk(request, disk_id)
+    return HttpResponseRedirect(reverse("disks:files", args=(disk_id, "")))
 
 
 @require_safe

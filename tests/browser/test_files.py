@@ -750,6 +750,8 @@ async def test_what_was_there_stays_readable_when_the_sandbox_ends(
     box.request("DELETE")
     await expect(page.locator("#stale")).to_contain_text("Its files are gone", timeout=15_000)
     await expect(row(page, "a.txt")).to_be_visible()
+    for name in ("New", "Upload"):
+        await expect(page.get_by_role("button", name=name, exact=True)).to_be_hidden()
     await page.reload()
     await expect(page.get_by_role("heading", name="Its files are gone")).to_be_visible()
 

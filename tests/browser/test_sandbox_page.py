@@ -113,6 +113,8 @@ async def test_it_expires_while_somebody_looks(page: Page, server: Server) -> No
     await expect(ended).to_contain_text("Stopped by its time limit", timeout=30_000)
     await expect(page.get_by_role("timer")).to_have_count(0)
     await expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
+    for name in ("Run one", "Edit"):
+        await expect(page.get_by_role("link", name=name, exact=True)).to_be_hidden()
     assert await page.evaluate("() => window.sameDocument")
 
 
