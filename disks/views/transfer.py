@@ -42,11 +42,11 @@ async def transfer(request: PageRequest) -> HttpResponse:
     left, right, found = pair.left, pair.right, pair.found
     if part in ("left", "right"):
         side = await _side(request, part, pair)
-        await request.session.aset(PAIR, [left, right])
+        await _remember(request, left, right)
         context = {"side": side, "left": left, "right": right, "found": found}
         return await render(request, "disks/parts/panel.html", context)
     shown = [await _side(request, "left", pair), await _side(request, "right", pair)]
-    await request.session.aset(PAIR, [side.spec for side in shown])
+    await _remember(request, shown[0].spec, shown[1].spec)
     context = {
         "sides": shown,
         "left": shown[0].spec,
@@ -56,6 +56,12 @@ async def transfer(request: PageRequest) -> HttpResponse:
         "swapped": sides.address_of(shown[1].spec, shown[0].spec),
     }
     return await render(request, "disks/transfer.html", context)
+
+
+async def _remember(request: PageRequest, left: str, right: str) -> None:
+    """Keep which sides are looked at. A page looks at the same ones every few seconds."""
+    if await request.session.aget(PAIR) != [left, right]:
+        await request.session.aset(PAIR, [left, right])
 
 
 class _Jobs:

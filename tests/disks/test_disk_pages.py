@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django.utils import timezone
 from disks.models import Disk
 from disks.places.disk import DiskPlace
 from project.errors import Forbidden
-from project.models import Activity, Project, Role
+from project.models import Activity, Project, Role, Session
 from project.policy import add_member
 from sandboxes.models import Reason, Sandbox, Status
 from tests.project.people import make_person
@@ -378,3 +379,20 @@ def test_what_counts_is_the_right_in_the_disks_own_project(
     add_member(stranger, User.objects.get(username="viewer"), Role.MEMBER)
     assert viewer.post(address).status_code == 303
     assert not Disk.objects.filter(pk=theirs.pk).exists()
+
+
+# --- Transfers -------------------------------------------------------------------------------
+
+
+def test_a_look_at_the_same_two_sides_writes_nothing(member: Client, disk: Disk) -> None:
+    other = Disk.objects.create(project=disk.project)
+    for part in ("", "left"):
+        address = f"/transfer/?left=disk:{disk.pk}:/&right=disk:{other.pk}:/&part={part}"
+        text(member.get(address))
+        # Who writes a session gives it another end.
+        end = timezone.now() + timedelta(days=1)
+        Session.objects.update(expire_date=end)
+        text(member.get(address))
+        assert Session.objects.get().expire_date == end
+    text(member.get(address.replace(":/&part", ":/a/&part")))
+    assert Session.objects.get().expire_date != end
