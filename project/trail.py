@@ -77,7 +77,9 @@ WORDS = {
     "server.examine": "asked the doctor",
     "terminal.close": "closed a terminal in",
     "terminal.open": "opened a terminal in",
+    "terminal.rename": "renamed a terminal in",
     "transfer.cancel": "cancelled transfer",
+    "transfer.clear": "cleared the list of transfers",
     "transfer.finish": "finished transfer",
     "transfer.start": "began transfer",
 }

@@ -200,13 +200,14 @@ def note_use(sandbox: Sandbox, terminal: Terminal) -> None:
     Terminal.objects.filter(pk=terminal.pk, seen_at__lt=now - SEEN_PRECISION).update(seen_at=now)
 
 
-async def rename(terminal: Terminal, name: str) -> None:
+async def rename(sandbox: Sandbox, terminal: Terminal, name: str) -> None:
     name = _checked_name(name)
     if not name or len(name) > MAX_NAME:
         raise Invalid(f"name: 1 to {MAX_NAME} characters")
     rows = Terminal.objects.filter(pk=terminal.pk)
     await database.write(lambda: rows.update(name=name))
     terminal.name = name
+    await events.changed(sandbox.project_id, "terminal", terminal.id)
 
 
 # --- Ended ------------------------------------------------------------------------------------

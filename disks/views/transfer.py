@@ -310,10 +310,11 @@ async def again(request: PageRequest, transfer_id: uuid.UUID) -> HttpResponse:
 async def clear(request: PageRequest) -> HttpResponse:
     """Take the finished transfers off the list. Nothing that was copied is touched."""
     count = await database.write(jobs.forget_finished, request.member.project)
+    what = plural(count, "finished transfer")
+    if count:
+        await note(request, "transfer.clear", detail=what)
     await events.changed(request.member.project.pk, "transfer")
-    return await done(
-        request, f"{plural(count, 'finished transfer')} cleared.", reverse("disks:transfer")
-    )
+    return await done(request, f"{what} cleared.", reverse("disks:transfer"))
 
 
 async def _note(request: PageRequest, verb: str, about: Transfer) -> None:

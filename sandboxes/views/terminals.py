@@ -111,8 +111,13 @@ async def close(
 async def rename(
     request: PageRequest, sandbox_id: uuid.UUID, terminal_id: uuid.UUID
 ) -> HttpResponse:
-    _, terminal = await _find(request, sandbox_id, terminal_id, Right.WORK)
-    await terminals.rename(terminal, request.POST.get("name", ""))
+    """Give a terminal another name."""
+    sandbox, terminal = await _find(request, sandbox_id, terminal_id, Right.WORK)
+    await terminals.rename(sandbox, terminal, request.POST.get("name", ""))
+    named = f"it is {terminal.name} now"
+    await note(
+        request, "terminal.rename", object_id=sandbox.pk, object_name=str(sandbox), detail=named
+    )
     return await done(request, "", url_of_terminal(terminal))
 
 

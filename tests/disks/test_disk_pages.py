@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from disks.models import Disk
+from disks.models import Disk, Transfer
 from disks.places.disk import DiskPlace
 from project.errors import Forbidden
 from project.models import Activity, Project, Role, Session
@@ -396,3 +397,14 @@ def test_a_look_at_the_same_two_sides_writes_nothing(member: Client, disk: Disk)
         assert Session.objects.get().expire_date == end
     text(member.get(address.replace(":/&part", ":/a/&part")))
     assert Session.objects.get().expire_date != end
+
+
+def test_clearing_the_list_of_transfers_is_on_record(member: Client, project: Project) -> None:
+    assert member.post("/transfer/clear/").status_code == 303
+    assert not Activity.objects.filter(verb="transfer.clear").exists()
+    ends = {"source_id": uuid.uuid4(), "target_id": uuid.uuid4(), "seen_at": timezone.now()}
+    Transfer.objects.create(project=project, status=Transfer.Status.DONE, **ends)
+    assert member.post("/transfer/clear/").status_code == 303
+    line = Activity.objects.get(verb="transfer.clear")
+    assert (line.actor, line.detail) == ("member", "1 finished transfer")
+    assert not Transfer.objects.exists()

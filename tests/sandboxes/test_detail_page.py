@@ -7,13 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from project import database, events
 from project.models import Activity, Project, Role
 from project.policy import add_member
-from sandboxes.models import Reason, Sandbox, Status, UsageSample
+from sandboxes import terminals
+from sandboxes.models import Reason, Sandbox, Status, Terminal, UsageSample
 from tests.project.people import Browser
 
 pytestmark = pytest.mark.slow
@@ -268,6 +271,27 @@ def test_name_and_labels_can_be_changed(project: Project) -> None:
     assert sandbox.labels == {"team": "blue", "note": "a=b"}
     page = client.get(f"/sandboxes/{sandbox.pk}/settings/").content.decode()
     assert "team=blue\nnote=a=b</textarea>" in page
+
+
+def test_a_terminal_is_renamed_and_that_is_on_record(project: Project) -> None:
+    sandbox = row(project)
+    terminal = Terminal.objects.create(sandbox=sandbox, name="shell")
+    address = f"/sandboxes/{sandbox.pk}/terminals/{terminal.pk}/rename/"
+    assert visitor(project).post(address, {"name": "build"}).status_code == 303
+    terminal.refresh_from_db()
+    assert terminal.name == "build"
+    line = Activity.objects.get(verb="terminal.rename")
+    assert (line.object_id, line.detail) == (str(sandbox.pk), "it is build now")
+
+
+async def test_pages_hear_that_a_terminal_has_another_name(project: Project) -> None:
+    sandbox = await database.write(row, project)
+    terminal = await database.write(lambda: Terminal.objects.create(sandbox=sandbox, name="shell"))
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add(events.group_of(project.pk), channel)
+    await terminals.rename(sandbox, terminal, "build")
+    assert (await layer.receive(channel))["what"] == "terminal"
 
 
 def test_lifetime_and_recording_can_be_changed(project: Project) -> None:

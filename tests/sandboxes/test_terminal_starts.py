@@ -30,7 +30,7 @@ async def test_a_name_that_no_page_can_show_is_refused(sandbox: Sandbox, name: s
     assert await rows() == []
     terminal = await terminals.open_terminal(sandbox, SIZE, name=" mine ")
     with pytest.raises(Invalid, match=r"^name: "):
-        await terminals.rename(terminal, name)
+        await terminals.rename(sandbox, terminal, name)
     assert [row.name for row in await rows()] == ["mine"]
 
 
