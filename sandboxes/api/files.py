@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 
+from project import words
 from project.api import DONE, ApiRequest, Id, Text, answers, ok
 from project.downloads import Download, respond
 from project.errors import Conflict
@@ -100,8 +101,19 @@ async def list_files(request: ApiRequest, sandbox_id: Id, query: Query[ListQuery
     """List a folder, sorted by name."""
     sandbox = await running_sandbox(request.auth.project, sandbox_id)
     entries, after = await files.listing(sandbox, query.path, after=query.after, limit=query.limit)
+    if after is not None and entries:
+        entries, after = _up_to_a_text(entries)
     items = [file_out(entry) for entry in entries]
-    return ok({"items": items, "has_more": after is not None, "next_after": after})
+    has_more = after is not None and bool(items)
+    return ok({"items": items, "has_more": has_more, "next_after": after if has_more else None})
+
+
+def _up_to_a_text(entries: list[FileStat]) -> tuple[list[FileStat], str]:
+    """Cut a page behind the last name that JSON can hold: the next one is asked for by it."""
+    whole = [number for number, entry in enumerate(entries, 1) if words.is_whole(entry.name)]
+    if whole:
+        entries = entries[: whole[-1]]
+    return entries, _shown(entries[-1].name)
 
 
 @router.get("/sandbox/{sandbox_id}/files")

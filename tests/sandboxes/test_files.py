@@ -119,3 +119,15 @@ def test_a_file_over_the_workspace_leaves_nothing(box: Box) -> None:
     box.run("head -c 380M /dev/zero > filler")
     assert put(box, "/workspace/large", b"x" * 20_000_000) == 507
     assert box.run("ls -A")["stdout"] == "filler\n"
+
+
+def test_a_page_of_names_that_are_no_text_can_be_gone_on_from(box: Box) -> None:
+    box.run(r"mkdir d; cd d; touch a b $'c\xff' d $'e\xff' f")
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        query = {"path": "/workspace/d", "limit": 3, "after": after}
+        page = box.data("GET", "/files/list", params=query)
+        seen += [item["name"] for item in page["items"]]
+        after = page["next_after"]
+    assert seen == ["a", "b", "c\ufffd", "d", "e\ufffd", "f"]
