@@ -193,6 +193,31 @@ async def test_high_contrast_tells_hints_from_values(page: Page, server: Server)
     assert await here.evaluate("(it) => getComputedStyle(it).outlineStyle") == "solid"
 
 
+async def test_forced_colours_show_what_is_ticked_and_where_one_is(
+    open_page: OpenPage, names: dict[str, str]
+) -> None:
+    page = await open_page(forced_colors="active")
+    await sign_in(page)
+    here, there = f"/disks/{names['disk']}/files/", f"/disks/{names['disk']}/settings/"
+    box = page.locator("#rows .check").first
+    looks = []
+    for address in (here, there, "/settings/"):
+        await page.goto(address)
+        looks.append(
+            [
+                await page.locator(it).screenshot()
+                for it in (".nav a[title=Disks]", ".tabs a >> nth=0")
+            ]
+        )
+    (nav_on, tab_on), (_, tab_off), (nav_off, _) = looks
+    assert nav_on != nav_off
+    assert tab_on != tab_off
+    await page.goto(here)
+    empty = await box.screenshot()
+    await box.check()
+    assert await box.screenshot() != empty
+
+
 async def test_one_message_stands_for_charts_of_nothing(page: Page, names: dict[str, str]) -> None:
     await sign_in(page)
     await page.goto(f"/sandboxes/{names['running']}/")
