@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from disks import jobs, sweep, trash
 from disks.models import Artifact, Blob, Disk, OnConflict, Transfer, TrashedArtifact, Upload
-from project import database, events, words
+from project import events, words
 from project.admin.base import ReadOnly, asks, link, run
 from project.errors import Conflict
 
@@ -108,7 +108,7 @@ class TrashedArtifactAdmin(OfADisk):
     @admin.action(description="Restore; where the name is taken, keep both", permissions=["purge"])
     def restore(self, request: HttpRequest, queryset: QuerySet[TrashedArtifact]) -> None:
         async def restore(file: TrashedArtifact) -> None:
-            await trash.restore(file.disk, [file.pk], OnConflict.RENAME)
+            await trash.restore(file.disk, trash.chosen([file.pk]), OnConflict.RENAME)
             await events.changed(file.disk.project_id, "disk", file.disk_id)
 
         rows = queryset.select_related("disk")
@@ -118,7 +118,7 @@ class TrashedArtifactAdmin(OfADisk):
     @asks("Purge deleted files?", "They cannot be restored any more.", "Purge")
     def purge(self, request: HttpRequest, queryset: QuerySet[TrashedArtifact]) -> None:
         async def purge(file: TrashedArtifact) -> None:
-            await database.write(trash.purge, file.disk, [file.pk])
+            await trash.purge(file.disk, trash.chosen([file.pk]))
             await events.changed(file.disk.project_id, "disk", file.disk_id)
 
         self.act(request, queryset.select_related("disk"), "file.purge", purge, "Purged")

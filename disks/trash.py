@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import batched
 
 from django.conf import settings
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from disks import changes, entries, folders, tree
@@ -34,11 +34,15 @@ type Named = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Trash:
-    """A page of a trash, and how much all of it is."""
+    """A page of a trash, and how much all of it is.
+
+    `together`: how many are in the trash of each deletion on the page.
+    """
 
     items: list[TrashedArtifact]
     total: int
     bytes: int
+    together: dict[uuid.UUID, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +164,29 @@ def listing(disk: Disk, offset: int = 0, limit: int = entries.PAGE) -> Trash:
     """Return a page of a disk's trash, newest first. Reads the database."""
     rows = TrashedArtifact.objects.filter(disk=disk)
     total = rows.aggregate(bytes=Sum("blob__size"))["bytes"] or 0
-    page = rows.select_related("blob")[offset : offset + limit]
-    return Trash(list(page), rows.count(), total)
+    page = list(rows.select_related("blob")[offset : offset + limit])
+    deletions = rows.order_by().filter(deletion__in={row.deletion for row in page})
+    together = deletions.values_list("deletion").annotate(Count("pk"))
+    return Trash(page, rows.count(), total, dict(together))
+
+
+def chosen(ids: Iterable[uuid.UUID]) -> Q:
+    """Mean some files of a trash."""
+    return Q(pk__in=list(ids))
+
+
+def together(deletion: uuid.UUID) -> Q:
+    """Mean all that is in a trash of what was deleted together."""
+    return Q(deletion=deletion)
 
 
 async def undo(disk: Disk, deletion: uuid.UUID) -> Restored:
     """Take a deletion back. What has got its name since is kept beside it."""
-    return await _restore(disk.pk, Q(deletion=deletion), OnConflict.RENAME)
+    return await _restore(disk.pk, together(deletion), OnConflict.RENAME)
 
 
-async def restore(disk: Disk, ids: Iterable[uuid.UUID], on_conflict: OnConflict | None) -> Restored:
+async def restore(disk: Disk, wanted: Q, on_conflict: OnConflict | None) -> Restored:
     """Bring files back to where they were. Raises NotFound, Taken without a policy."""
-    wanted = Q(pk__in=list(ids))
     if on_conflict is None:
         taken = await database.read(_taken, disk.pk, wanted)
         if taken:
@@ -298,18 +313,17 @@ def _put_folder_back(disk_id: uuid.UUID, row: TrashedArtifact) -> bool:
     return True
 
 
-def purge(disk: Disk, ids: Iterable[uuid.UUID]) -> int:
-    """Delete files from the trash for ever. Return how many. Writes."""
-    return TrashedArtifact.objects.filter(disk=disk, pk__in=list(ids)).delete()[0]
+async def purge(disk: Disk, wanted: Q) -> int:
+    """Delete files from the trash for ever, a little at a time. Return how many."""
+    count = 0
+    while some := await database.note(_purge_batch, wanted & Q(disk=disk)):
+        count += some
+    return count
 
 
 async def empty(disk: Disk) -> int:
-    """Delete everything in the trash for ever, a little at a time. Return how many files."""
-    wanted = Q(disk=disk, deleted_at__lte=timezone.now())
-    count = 0
-    while some := await database.note(_purge_batch, wanted):
-        count += some
-    return count
+    """Delete for ever everything that is in the trash now. Return how many files."""
+    return await purge(disk, Q(deleted_at__lte=timezone.now()))
 
 
 async def purge_some() -> bool:

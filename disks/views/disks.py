@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from itertools import groupby
 from typing import Any
 
 from django.conf import settings as configured
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from disks import lifecycle
 from disks import trash as trashed
-from disks.models import Disk
+from disks.models import Disk, TrashedArtifact
 from disks.views.shared import find_disk, head_of
 from project import database, events
 from project.pages import PageRequest, done, note, page, render
@@ -121,7 +122,8 @@ async def trash(request: PageRequest, disk_id: uuid.UUID) -> HttpResponse:
     count = _count(request)
     found = await database.read(trashed.listing, disk, 0, count)
     context = head_of(disk, "trash") | {
-        "items": found.items,
+        "deletions": _by_deletion(found),
+        "shown": len(found.items),
         "total": found.total,
         "bytes": found.bytes,
         "count": count,
@@ -129,5 +131,11 @@ async def trash(request: PageRequest, disk_id: uuid.UUID) -> HttpResponse:
         "days": max(1, round(configured.TRASH_SECONDS / DAY)),
         "may_work": request.member.may_work,
     }
-    rows_only = request.GET.get("part") == "rows"
+    context["rows_only"] = rows_only = request.GET.get("part") == "rows"
     return await render(request, f"disks/trash.html{'#rows' if rows_only else ''}", context)
+
+
+def _by_deletion(found: trashed.Trash) -> list[tuple[uuid.UUID, int, list[TrashedArtifact]]]:
+    """Return what is shown of each deletion, after its id and how many were deleted with it."""
+    groups = groupby(found.items, key=lambda row: row.deletion)
+    return [(deletion, found.together[deletion], list(rows)) for deletion, rows in groups]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_POST, require_safe
@@ -17,7 +19,7 @@ from disks.trash import Restored, Taken
 from disks.views import inputs
 from disks.views.files_api import MOST_LISTED
 from project import database
-from project.errors import NotFound
+from project.errors import Invalid, NotFound
 from project.pages import PageRequest, done, note, page, wants_json
 from project.policy import Right
 
@@ -74,26 +76,37 @@ async def undo(request: PageRequest, disk_id: uuid.UUID, deletion: uuid.UUID) ->
 @require_POST
 @page()
 async def act(request: PageRequest, disk_id: uuid.UUID, action: str) -> HttpResponseBase:
-    """Restore some, or delete some or all for ever."""
+    """Restore some, or delete some or all for ever.
+
+    Some are those of these `ids`, or all of a `deletion`.
+    """
     disk = await _entered(request, disk_id, Right.WORK)
     data = inputs.posted(request)
     if action == "restore":
         policy = inputs.policy(data)
         try:
-            restored = await trash.restore(disk, inputs.ids(data), policy)
+            restored = await trash.restore(disk, _wanted(data), policy)
         except Taken as refusal:
             if not wants_json(request):
                 raise
-            conflicts = [{"id": str(row.pk), "path": str(row)} for row in refusal.rows]
-            return inputs.refusal_json(refusal, conflicts=conflicts)
+            rows = refusal.rows[: inputs.MOST_PATHS]
+            conflicts = [{"id": str(row.pk), "path": str(row)} for row in rows]
+            return inputs.refusal_json(refusal, conflicts=conflicts, count=len(refusal.rows))
         return await _restored(request, disk, restored)
     if action == "purge":
-        return await _purged(
-            request, disk, await database.write(trash.purge, disk, inputs.ids(data))
-        )
+        return await _purged(request, disk, await trash.purge(disk, _wanted(data)))
     if action == "empty":
         return await _purged(request, disk, await trash.empty(disk))
     raise NotFound("there is no such action on a trash")
+
+
+def _wanted(data: Mapping[str, Any]) -> Q:
+    if "deletion" not in data:
+        return trash.chosen(inputs.ids(data))
+    try:
+        return trash.together(uuid.UUID(inputs.text(data, "deletion")))
+    except ValueError:
+        raise Invalid("deletion: must be an id") from None
 
 
 async def _restored(request: PageRequest, disk: Disk, restored: Restored) -> HttpResponse:

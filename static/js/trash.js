@@ -18,7 +18,8 @@ function paint() {
   const bar = root.querySelector(".picked");
   if (bar) {
     bar.hidden = !picked.length;
-    const words = `${picked.length} selected`;
+    const total = Number(root.querySelector("[data-total]").dataset.total);
+    const words = total > all.length ? `${picked.length} of ${total} selected` : `${picked.length} selected`;
     const heading = bar.querySelector("strong");
     if (heading.textContent !== words) heading.textContent = words;
   }
@@ -29,11 +30,10 @@ function paint() {
   }
 }
 
-function askAboutTaken(conflicts) {
+function askAboutTaken({ conflicts, count }) {
   const dialog = document.getElementById("restore-dialog");
-  const [first] = conflicts;
   dialog.querySelector("h2").textContent =
-    conflicts.length === 1 ? `${first.path} is there again` : `${plural(conflicts.length, "name")} are taken again`;
+    count === 1 ? `${conflicts[0].path} is there again` : `${plural(count, "name")} are taken again`;
   dialog.querySelector("p").textContent =
     "Since it was deleted, something else got that name. Keep both gives the restored file another name.";
   dialog.returnValue = "";
@@ -43,35 +43,44 @@ function askAboutTaken(conflicts) {
   });
 }
 
-async function restore(ids) {
+// What a button is for: one file, all of a deletion, or what is selected.
+function wantedBy(button) {
+  if (button?.name === "deletion") return { data: { deletion: button.value }, count: Number(button.dataset.count) };
+  const rows = button?.dataset.one
+    ? [button.closest("tr")]
+    : boxes().filter((box) => box.checked).map((box) => box.closest("tr"));
+  const ids = rows.map((row) => row.querySelector('[name="ids"]').value);
+  return { data: { ids }, count: ids.length, path: rows[0]?.dataset.path };
+}
+
+async function restore({ data }) {
   const url = `${root.dataset.base}/trash/restore`;
   try {
-    return await send(url, { data: { ids } });
+    return await send(url, { data });
   } catch (error) {
     if (error.tag !== "exists" || !error.body.conflicts) throw error;
-    const choice = await askAboutTaken(error.body.conflicts);
-    return choice ? send(url, { data: { ids, on_conflict: choice } }) : null;
+    const choice = await askAboutTaken(error.body);
+    return choice ? send(url, { data: { ...data, on_conflict: choice } }) : null;
   }
 }
 
-async function purge(ids) {
+async function purge({ data, count, path }) {
   const agreed = await confirm({
-    title: `Delete ${plural(ids.length, "file")} for ever?`,
+    title: `Delete ${count === 1 ? path : plural(count, "item")} for ever?`,
     loss: "There is no way back after this.",
     action: "Delete for ever",
   });
-  return agreed ? send(`${root.dataset.base}/trash/purge`, { data: { ids } }) : null;
+  return agreed ? send(`${root.dataset.base}/trash/purge`, { data }) : null;
 }
 
 root.addEventListener("submit", async (event) => {
   if (event.target.id !== "trash-form") return;
   event.preventDefault();
   const button = event.submitter;
-  const what = button?.dataset.one ?? button?.value;
-  const ids = button?.dataset.one ? [button.value] : boxes().filter((box) => box.checked).map((box) => box.value);
-  if (!ids.length) return;
+  const wanted = wantedBy(button);
+  if (!wanted.count) return;
   try {
-    const answer = await (what === "purge" ? purge(ids) : restore(ids));
+    const answer = await ((button?.dataset.one ?? button?.value) === "purge" ? purge(wanted) : restore(wanted));
     if (!answer) return;
     for (const box of boxes()) box.checked = false;
     say(answer.message);

@@ -448,8 +448,27 @@ async def test_trash_gives_back_and_forgets(page: Page, disk: DiskOnServer, watc
     assert disk.text("/reports/a.txt") == "new"
     assert len(disk.names("/reports/")) == 2
     await page.get_by_role("button", name="Delete /reports/b.txt for ever").click()
+    await expect(page.locator("#confirm h2")).to_have_text("Delete /reports/b.txt for ever?")
     await page.locator("#confirm").get_by_role("button", name="Delete for ever").click()
     await expect(page.get_by_role("heading", name="The trash is empty")).to_be_visible()
+
+
+async def test_trash_gives_back_a_whole_folder(page: Page, disk: DiskOnServer) -> None:
+    for path in ("/reports/a.txt", "/reports/b.txt", "/c.txt"):
+        disk.put(path)
+    await sign_in(page)
+    await visit(page, disk)
+    for name in ("c.txt", "reports"):
+        await row(page, name).locator(".check").click()
+        await page.locator("#picked").get_by_role("button", name="Delete").click()
+        await expect(row(page, name)).to_have_count(0)
+    await page.get_by_role("navigation", name="Disk").get_by_role("link", name="Trash").click()
+    await assert_accessible(page)
+    await page.get_by_role("button", name="Restore all").click()
+    await expect(page.locator("#trash tbody tr")).to_have_count(1)
+    assert disk.names("/reports/") == ["a.txt", "b.txt"]
+    await page.get_by_role("button", name="Empty the trash").click()
+    await expect(page.locator("#confirm")).to_contain_text("1 item (5 B) is lost for ever.")
 
 
 async def test_two_people_edit_one_file(

@@ -78,7 +78,7 @@ async def _something(place: DiskPlace, chosen: random.Random) -> None:
                 await place.remove([path, to[:2]], by="us")
             case 6:
                 rows = await database.read(lambda: list(TrashedArtifact.objects.all()[:5]))
-                await trash.restore(place.disk, [row.pk for row in rows], policy)
+                await trash.restore(place.disk, trash.chosen(row.pk for row in rows), policy)
             case _:
                 await place.copy("/c", "/d", policy)
     except Refused:

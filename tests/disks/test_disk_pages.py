@@ -345,6 +345,31 @@ def test_the_trash_tells_what_was_deleted_by_whom(
     assert "2.0 KB" in page
     assert ">member<" in page
     assert "after 30 days" in page
+    assert "deleted together" not in page
+
+
+def test_the_trash_tells_what_was_deleted_together_and_how_much_is_there_now(
+    member: Client, disk: Disk, write: Callable[..., Any]
+) -> None:
+    def act(address: str, **form: Any) -> Any:
+        answer = member.post(
+            f"/disks/{disk.pk}/{address}", form, headers={"accept": "application/json"}
+        )
+        return answer.json()
+
+    for name in ("/reports/a.txt", "/reports/b.txt", "/c.txt"):
+        write(name, b"x")
+    act("file-actions/delete", paths=["/c.txt"])
+    act("file-actions/delete", paths=["/reports/"])
+    page = text(member.get(f"/disks/{disk.pk}/trash/"))
+    assert page.count("deleted together") == 1
+    assert "2 items deleted together" in page
+    assert "3 items (3 B) are lost for ever." in page
+
+    act("trash/restore", deletion=re.findall(r'name="deletion" value="([^"]+)', page)[0])
+    rows = text(member.get(f"/disks/{disk.pk}/trash/?part=rows"))
+    assert "1 item (1 B) is lost for ever." in rows
+    assert "deleted together" not in rows
 
 
 @pytest.mark.parametrize(

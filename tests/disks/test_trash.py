@@ -144,13 +144,38 @@ async def test_some_or_all_are_purged(files: Files, can: Can) -> None:
     assert await can.items() == []
 
 
+async def test_what_was_deleted_together_comes_back_or_goes_together(
+    files: Files, can: Can
+) -> None:
+    for name in ("/d/a", "/d/b", "/other"):
+        await files.put(name, b"old")
+    await delete(files, "/other")
+    await delete(files, "/d")
+    await files.put("/d/a", b"new")
+    together = (await can.items())[0]["deletion"]
+
+    asked = await can.act("restore", deletion=together)
+    assert (asked.status_code, asked.json()["count"]) == (409, 1)
+    answer = await can.act("restore", deletion=together, on_conflict="rename")
+    assert answer.json()["restored"] == 2
+    assert await files.names("/d") == ["a", "a (2)", "b"]
+
+    await delete(files, "/d")
+    together = (await can.items())[0]["deletion"]
+    assert (await can.act("purge", deletion=together)).json()["purged"] == 3
+    assert [item["path"] for item in await can.items()] == ["/other"]
+
+
 @pytest.mark.parametrize(
     ("action", "data", "status"),
     [
         ("restore", {}, 400),
         ("restore", {"ids": ["x"]}, 400),
         ("restore", {"ids": [str(uuid.UUID(int=0))]}, 404),
+        ("restore", {"deletion": "x"}, 400),
+        ("restore", {"deletion": str(uuid.UUID(int=0))}, 404),
         ("purge", {"ids": "all"}, 400),
+        ("purge", {"deletion": 1}, 400),
         ("burn", {}, 404),
     ],
 )
@@ -170,6 +195,8 @@ async def test_another_disks_trash_is_out_of_reach(
 
     for action in ("restore", "purge"):
         await elsewhere.act(action, ids=await can.ids(), on_conflict="replace")
+        deletion = (await can.items())[0]["deletion"]
+        await elsewhere.act(action, deletion=deletion, on_conflict="replace")
     await elsewhere.act("empty")
     wrong = await files.browser.post(undo.replace(str(files.place.id), str(other.pk)))
 
