@@ -145,13 +145,9 @@ async def _packed(
         left_out.append(f"{member.name}: {refusal.message}\n")
         return
     async with aclosing(content) as source:
-        archive.add(
-            _Fetched(source, asyncio.get_running_loop()),
-            member.name,
-            size=now.size,
-            compress_type=_compression(entry),
-        )
-        async for chunk in _drawn(iter(archive.file())):
+        pieces = _Pieces(source)
+        archive.add(pieces, member.name, size=now.size, compress_type=_compression(entry))
+        async for chunk in _drawn(iter(archive.file()), pieces):
             yield chunk
 
 
@@ -164,39 +160,42 @@ def _compression(entry: Entry) -> int:
     return ZIP_DEFLATED if mime.startswith(PACKED) else ZIP_STORED
 
 
-async def _drawn(chunks: Iterator[bytes]) -> AsyncGenerator[bytes]:
-    """Draw from the archive in a thread: compressing takes time."""
+async def _drawn(chunks: Iterator[bytes], pieces: _Pieces | None = None) -> AsyncGenerator[bytes]:
+    """Draw from the archive in a thread: compressing takes time.
+
+    What it is made of is fetched before. A source that is slow holds no thread, which others need.
+    """
     loop = asyncio.get_running_loop()
     while True:
-        drawing = loop.run_in_executor(_threads(), _next_not_empty, chunks)
+        if pieces is not None:
+            await pieces.fetch()
+        drawing = loop.run_in_executor(_threads(), next, chunks, None)
         try:
             chunk = await asyncio.shield(drawing)
         finally:
             # Who leaves must not close what a thread is still reading.
             if not drawing.done():
                 await asyncio.wait([drawing])
-        if not chunk:
+        if chunk is None:
             return
-        yield chunk
-
-
-def _next_not_empty(chunks: Iterator[bytes]) -> bytes:
-    return next((chunk for chunk in chunks if chunk), b"")
-
-
-class _Fetched:
-    """The bytes of a file for a thread, fetched by the event loop when the thread asks."""
-
-    def __init__(self, source: AsyncGenerator[bytes], loop: asyncio.AbstractEventLoop) -> None:
-        self.source = source
-        self.loop = loop
-
-    def __iter__(self) -> Iterator[bytes]:
-        while (chunk := self._next()) is not None:
+        if chunk:
             yield chunk
 
-    def _next(self) -> bytes | None:
-        return asyncio.run_coroutine_threadsafe(self._fetch(), self.loop).result()
 
-    async def _fetch(self) -> bytes | None:
-        return await anext(self.source, None)
+class _Pieces:
+    """The bytes of a file for the archive, which takes one piece at most for each it gives."""
+
+    def __init__(self, source: AsyncGenerator[bytes]) -> None:
+        self._source = source
+        # The next piece, once it is there; None: there is no more.
+        self._at_hand: list[bytes | None] = []
+
+    async def fetch(self) -> None:
+        """Have the next piece at hand."""
+        if not self._at_hand:
+            self._at_hand.append(await anext(self._source, None))
+
+    def __iter__(self) -> Iterator[bytes]:
+        # A piece that is not there is an IndexError, and never taken for the end.
+        while (piece := self._at_hand.pop()) is not None:
+            yield piece

@@ -219,6 +219,38 @@ async def test_memory_does_not_grow_with_the_files(disk: Disk) -> None:
     assert peak < 16 * 2**20
 
 
+class Stalling(DiskPlace):
+    """A disk whose files stop after their first piece."""
+
+    async def read(self, path: str, start: int = 0, end: int | None = None) -> Any:
+        entry, chunks = await super().read(path, start, end)
+        await chunks.aclose()
+        return entry, self._stuck()
+
+    async def _stuck(self) -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.Event().wait()
+
+
+async def test_sources_that_stall_hold_up_nobody_elses_archive(disk: Disk) -> None:
+    place, slow = DiskPlace(disk), Stalling(disk)
+    await Tree(place).put("a.txt", b"x" * 100_000)
+    found = await archive.members(place, "/", [])
+
+    async def read_all() -> None:
+        async with aclosing(archive.stream(slow, found)) as chunks:
+            async for _ in chunks:
+                pass
+
+    stuck = [asyncio.create_task(read_all()) for _ in range(archive.THREADS)]
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        assert (await zipped(place, "/")).namelist() == ["a.txt"]
+    for task in stuck:
+        task.cancel()
+    await asyncio.gather(*stuck, return_exceptions=True)
+
+
 async def test_who_leaves_in_the_middle_leaves_nothing_open(disk: Disk) -> None:
     place = DiskPlace(disk)
     await Tree(place).put("a.bin", os.urandom(3_000_000))
