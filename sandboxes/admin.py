@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin
@@ -158,8 +159,9 @@ class SandboxAdmin(ReadOnly):
         by = f"{request.user.get_username()} in the admin panel"
 
         async def kill(sandbox: Sandbox) -> None:
-            if not await lifecycle.kill(sandbox, by=by):
-                raise Conflict(how_it_ended(sandbox))
+            with suppress(lifecycle.EndsLater):
+                if not await lifecycle.kill(sandbox, by=by):
+                    raise Conflict(how_it_ended(sandbox))
 
         self.act(request, queryset, "sandbox.kill", kill, "Stopped")
 

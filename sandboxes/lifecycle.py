@@ -49,6 +49,15 @@ LABEL_PROJECT = "sandbank.project"
 _booting: set[asyncio.Task[Any]] = set()
 
 
+class EndsLater(Unavailable):
+    """A sandbox is dead for everybody, and its box goes when the engine answers again."""
+
+    tag = "engine_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("it has ended; its box goes as soon as the engine answers again")
+
+
 def installation_id() -> str:
     """Return who we are to the engine. Writes the database the first time."""
     return str(Installation.objects.get_or_create(only=True)[0].id)
@@ -332,13 +341,16 @@ async def kill(
 ) -> bool:
     """End a sandbox; False if it had ended already.
 
-    From the first write on it is dead for everybody. Raises Unavailable if the engine does not
+    From the first write on it is dead for everybody. Raises EndsLater if the engine does not
     answer: the box then goes as soon as it does.
     """
     if not await database.write(_claim_end, sandbox, reason, by, detail):
         return False
     await news.sandbox_changed(sandbox)
-    await finish_kill(sandbox)
+    try:
+        await finish_kill(sandbox)
+    except Unavailable as refusal:
+        raise EndsLater from refusal
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from project import database
 from project.errors import Refused
@@ -19,7 +20,8 @@ async def stop_all(by: str) -> list[tuple[Sandbox, str]]:
     async def stop(sandbox: Sandbox) -> tuple[Sandbox, str]:
         async with places:
             try:
-                await lifecycle.kill(sandbox, by=by)
+                with suppress(lifecycle.EndsLater):
+                    await lifecycle.kill(sandbox, by=by)
             except Refused as refusal:
                 return sandbox, refusal.message
             return sandbox, ""

@@ -326,7 +326,12 @@ async def get_usage(request: ApiRequest, sandbox_id: Id) -> HttpResponse:
 async def kill_sandbox(request: ApiRequest, sandbox_id: Id) -> HttpResponse:
     """End a sandbox. Ending it again is no error: `errmsg` says that it had ended."""
     sandbox = await database.read(sandbox_for, request.auth.project, sandbox_id)
-    if await lifecycle.kill(sandbox, by=caller(request)):
+    try:
+        ended = await lifecycle.kill(sandbox, by=caller(request))
+    except lifecycle.EndsLater:
+        await note_life(request, "kill", sandbox)
+        raise
+    if ended:
         await note_life(request, "kill", sandbox)
         return ok(KillOut(status=0, errmsg=""))
     return ok(KillOut(status=1, errmsg="sandbox already killed"))

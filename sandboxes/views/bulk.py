@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -71,8 +72,9 @@ def _chosen(project: Project, ids: list[uuid.UUID]) -> list[Sandbox]:
 
 def _action(act: str, seconds: int, by: str) -> Callable[[Sandbox], Awaitable[object]]:
     async def stop(sandbox: Sandbox) -> None:
-        if not await lifecycle.kill(sandbox, by=by):
-            raise Invalid("it had ended already")
+        with suppress(lifecycle.EndsLater):
+            if not await lifecycle.kill(sandbox, by=by):
+                raise Invalid("it had ended already")
 
     async def extend(sandbox: Sandbox) -> None:
         await lifecycle.extend(sandbox, lifecycle.longer(sandbox, seconds))

@@ -60,10 +60,13 @@ async def head(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
 async def stop(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     """End a sandbox. Ending an ended one says so."""
     sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
-    ended = await lifecycle.kill(sandbox, by=request.member.name)
+    try:
+        ended = await lifecycle.kill(sandbox, by=request.member.name)
+        message = f"{sandbox} is stopped." if ended else f"{sandbox} had ended already."
+    except lifecycle.EndsLater as later:
+        ended, message = True, f"{sandbox}: {later.message}."
     if ended:
         await _note(request, sandbox, "sandbox.kill")
-    message = f"{sandbox} is stopped." if ended else f"{sandbox} had ended already."
     return await done(request, message, url_of(sandbox))
 
 
