@@ -122,21 +122,25 @@ def _noted(future: Future[object]) -> None:
 
 
 def finish_notes() -> None:
-    """Wait until what was left to `note_soon` is written."""
+    """Wait until what was left to `note_soon` is written: for tests, which look at it at once."""
     wait(set(_notes))
-
-
-def _close_own() -> None:
-    """Close the connection of the thread this runs in."""
-    connection.close()
 
 
 async def close() -> None:
     """Close the connections of these threads and let the threads go."""
+    loop = asyncio.get_running_loop()
     for pool in (_readers, _writers):
         executor = pool()
-        # One job for each thread: a thread takes the next only when all have begun.
         threads = executor._max_workers
-        await asyncio.gather(*(_run(executor, _close_own) for _ in range(threads)))
+        # A job for each thread. None ends before all have begun, so no thread takes two of them.
+        begun = threading.Barrier(threads)
+        closing = [loop.run_in_executor(executor, _close_own, begun) for _ in range(threads)]
+        await asyncio.gather(*closing)
         executor.shutdown()
         pool.cache_clear()
+
+
+def _close_own(begun: threading.Barrier) -> None:
+    """Close the connection of the thread this runs in."""
+    begun.wait()
+    connection.close()
