@@ -11,11 +11,11 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from disks import places
+from disks import entries, places
 from disks.models import Place as PlaceKind
-from disks.places.base import Listing, Place
+from disks.places.base import Entry, Listing, Place
 from disks.views import viewer
-from disks.views.entries import base_of, crumbs_of, row_of, url_of
+from disks.views.entries import Crumb, base_of, crumbs_of, row_of, url_of
 from disks.views.shared import find_disk, head_of
 from project.errors import NotFound, Refused
 from project.pages import PageRequest, page, render, sentence
@@ -105,7 +105,12 @@ async def _show(
         return await _gone(request, place, f"/{path}", context)
     if entry.is_folder:
         return HttpResponseRedirect(url_of(place, f"/{path}/"))
-    return await viewer.show(request, place, entry, {**context, **_common(request, place)})
+    try:
+        return await viewer.show(request, place, entry, {**context, **_common(request, place)})
+    except Refused as refusal:
+        if "part" in request.GET:
+            raise
+        return await _refused_file(request, place, entry, context, refusal)
 
 
 async def _show_folder(
@@ -189,6 +194,7 @@ async def _gone(
         "crumbs": crumbs_of(place, path),
         "trouble": "gone",
         "nearest": crumb,
+        "wanted": wanted_by(request),
     }
     return await render(request, _template(request), context, status=404)
 
@@ -197,13 +203,42 @@ async def _refused(
     request: PageRequest, place: Place, folder: str, context: dict[str, Any], refusal: Refused
 ) -> HttpResponse:
     """Show the page with the reason why the folder cannot be read."""
+    crumbs = crumbs_of(place, folder)
     context |= _common(request, place) | {
         "folder": folder,
-        "crumbs": crumbs_of(place, folder),
+        "crumbs": crumbs,
         "trouble": "denied" if refusal.status == 403 else "refused",
         "trouble_words": sentence(refusal.message),
+        "nearest": crumbs[-2] if len(crumbs) > 1 else None,
+        "wanted": wanted_by(request),
     }
     return await render(request, _template(request), context, status=refusal.status)
+
+
+async def _refused_file(
+    request: PageRequest, place: Place, entry: Entry, context: dict[str, Any], refusal: Refused
+) -> HttpResponse:
+    """Show the page of the folder with the reason why a file in it cannot be looked at."""
+    folder = f"{entries.parent_of(entry.path).rstrip('/')}/"
+    crumbs = crumbs_of(place, folder)
+    context |= _common(request, place) | {
+        "folder": folder,
+        "crumbs": [*crumbs, Crumb(entry.name, entry.path, url_of(place, entry.path))],
+        "entry": entry,
+        "trouble": _trouble_of(entry, refusal),
+        "trouble_words": sentence(refusal.message),
+        "nearest": crumbs[-1],
+        "wanted": wanted_by(request),
+    }
+    return await render(request, "disks/files.html", context, status=refusal.status)
+
+
+def _trouble_of(entry: Entry, refusal: Refused) -> str:
+    if entry.kind == "link" and not entry.leads_to:
+        return "broken"
+    if "other" in (entry.kind, entry.leads_to):
+        return "special"
+    return "denied" if refusal.status == 403 else "refused"
 
 
 async def _away(
@@ -215,5 +250,6 @@ async def _away(
         "folder": f"/{path}",
         "crumbs": crumbs_of(place, f"/{path}"),
         "trouble": trouble,
+        "wanted": wanted_by(request),
     }
     return await render(request, _template(request), context)

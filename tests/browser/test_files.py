@@ -746,6 +746,28 @@ async def test_files_of_a_sandbox(page: Page, box: Box) -> None:
     assert box.run("cat src/a.txt")["stdout"] == "oh, hello\n"
 
 
+async def test_what_cannot_be_looked_at_leaves_the_way_back(
+    page: Page, box: Box, watch: Watch
+) -> None:
+    for status in ("403", "404", "422"):
+        watch.allow(status)
+    box.run("ln -s no broken; mkfifo pipe; touch secret; mkdir locked; chmod 000 secret locked")
+    await sign_in(page)
+    await page.goto(f"/sandboxes/{box.id}/files/")
+    for name, words in (
+        ("broken", "This link leads nowhere"),
+        ("pipe", "This is a special file"),
+        ("secret", "You may not read this file"),
+        ("locked", "You may not read this folder"),
+    ):
+        await row(page, name).get_by_role("link").click()
+        await expect(page.get_by_role("heading", name=words)).to_be_visible()
+        await expect(page.locator("#path [aria-current]")).to_have_text(name)
+        await expect(page.get_by_role("button", name="Upload", exact=True)).to_be_hidden()
+        await page.get_by_role("link", name="Go to workspace").click()
+        await expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
+
+
 async def test_a_sandbox_has_no_trash_and_says_so(page: Page, box: Box) -> None:
     box.run("mkdir old && echo x > old/a.txt; mkdir -m 000 locked")
     await sign_in(page)
