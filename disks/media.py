@@ -18,6 +18,15 @@ import puremagic
 # So much of a file's start is looked at.
 HEAD_BYTES = 64 * 1024
 UNKNOWN = "application/octet-stream"
+# What browsers draw by themselves, and what they draw that may hold scripts too.
+PICTURES = frozenset(
+    f"image/{kind}"
+    for kind in (
+        *("png", "jpeg", "gif", "webp", "avif", "bmp", "x-ms-bmp"),
+        *("vnd.microsoft.icon", "x-icon"),
+    )
+)
+SVG = "image/svg+xml"
 MARKUP_BYTES = 512
 
 TEXT_TYPES = {
@@ -126,7 +135,7 @@ def _markup_type(text: str) -> str | None:
     if start.startswith(("<!doctype html", "<html", "<head", "<body")):
         return "text/html; charset=utf-8"
     if start.startswith("<svg") or (start.startswith("<?xml") and "<svg" in start):
-        return "image/svg+xml"
+        return SVG
     if start.startswith("<?xml"):
         return "text/xml; charset=utf-8"
     return None

@@ -54,22 +54,6 @@ CELL_CHARACTERS = 500
 HEX_BYTES = 4 * 1024
 HEX_COLUMNS = 16
 
-# What browsers draw by themselves.
-IMAGES = frozenset(
-    f"image/{kind}"
-    for kind in (
-        "png",
-        "jpeg",
-        "gif",
-        "webp",
-        "avif",
-        "bmp",
-        "x-ms-bmp",
-        "svg+xml",
-        "vnd.microsoft.icon",
-        "x-icon",
-    )
-)
 PDF = "application/pdf"
 
 # The few colours of the pages, by the kind of token; the first that fits counts.
@@ -98,6 +82,7 @@ class Kind(StrEnum):
     TABLE = "table"
     MARKDOWN = "markdown"
     IMAGE = "image"
+    SVG = "svg"
     PDF = "pdf"
     AUDIO = "audio"
     VIDEO = "video"
@@ -105,7 +90,7 @@ class Kind(StrEnum):
 
 
 # These have a source too, which may be looked at instead.
-WITH_SOURCE = frozenset({Kind.JSON, Kind.TABLE, Kind.MARKDOWN})
+WITH_SOURCE = frozenset({Kind.JSON, Kind.TABLE, Kind.MARKDOWN, Kind.SVG})
 TEXTS = frozenset({Kind.EMPTY, Kind.TEXT}) | WITH_SOURCE
 
 
@@ -242,8 +227,10 @@ def _kind_of(filename: str, mime: str, *, empty: bool) -> Kind:
 
 
 def _drawn_by_browsers(mime: str) -> Kind | None:
-    if mime in IMAGES:
+    if mime in media.PICTURES:
         return Kind.IMAGE
+    if mime == media.SVG:
+        return Kind.SVG
     if mime == PDF:
         return Kind.PDF
     if mime.startswith("audio/"):
@@ -268,7 +255,9 @@ def _nicer(
     original: str | None,
     most_lines: int,
 ) -> Shown | None:
-    """Return a table, a document or tidy JSON; None if the text turns out not to be one."""
+    """Return a table, a document, a picture or tidy JSON; None if the text is none."""
+    if kind is Kind.SVG:
+        return Shown(kind, mime, "SVG", text=original, has_source=True)
     if kind is Kind.MARKDOWN:
         drawn = text[:DOCUMENT_BYTES]
         if drawn != text:

@@ -22,8 +22,6 @@ from project.downloads import NOTHING, Download, Opener, respond
 from project.errors import Conflict, Invalid, Unprocessable
 from project.pages import PageRequest, page
 
-# What a browser may show by itself; all else is saved as a file.
-IMAGES = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "gif", "webp", "avif"))
 PDF = "application/pdf"
 # A browser's viewer of PDFs is a page of its own, which a sandbox would keep from running.
 PDF_POLICY = (
@@ -78,7 +76,7 @@ async def _mime_of(place: Place, entry: Entry) -> str:
 def shown_as(mime: str) -> str | None:
     """Return the type that a file is shown as in a browser; None: it is not to be shown."""
     essence = mime.partition(";")[0].strip().lower()
-    if essence in IMAGES or essence == PDF:
+    if essence in media.PICTURES or essence == PDF:
         return essence
     if not essence.startswith(TEXTS) or essence.startswith(NO_TEXTS):
         return None
@@ -89,9 +87,14 @@ def shown_as(mime: str) -> str | None:
 
 
 def _harmless(mime: str) -> str:
-    """Return the type of a file that is saved: players need that of sounds and films."""
+    """Return the type of a file that is saved: players need that of sounds and films.
+
+    So does an `<img>` of an SVG, in which no script runs. Gone to by its address it is saved.
+    """
     essence = mime.partition(";")[0].strip().lower()
-    return essence if essence.startswith(("audio/", "video/")) else media.UNKNOWN
+    if essence == media.SVG or essence.startswith(("audio/", "video/")):
+        return essence
+    return media.UNKNOWN
 
 
 def _opener(place: Place, entry: Entry) -> Opener:

@@ -32,6 +32,10 @@ ATTACKS = (
     "%2e%2e%2fup.txt",
     "name with  two spaces ☃ عربي.txt",
 )
+SVG = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30" onload="window.hit=1">'
+    b'<style>rect { fill: teal }</style><rect width="40" height="30"/></svg>'
+)
 ATTACK_TEXT = (
     "<script>window.hit=1</script><img src=x onerror=window.hit=1>\n"
     "[click](javascript:window.hit=1) ![x](javascript:window.hit=1)\n"
@@ -561,6 +565,7 @@ async def test_every_kind_of_file_is_shown(page: Page, disk: DiskOnServer) -> No
     disk.put("/code.py", b"import os\n" * 30)
     disk.put("/data.json", b'{"a": [1, 2]}')
     disk.put("/dot.png", png)
+    disk.put("/plan.svg", SVG)
     disk.put("/notes.md", b"# Title\n\n- item\n")
     disk.put("/sheet.csv", b"name,count\nx,1\n")
     disk.put("/bytes.bin", bytes(range(256)))
@@ -572,6 +577,12 @@ async def test_every_kind_of_file_is_shown(page: Page, disk: DiskOnServer) -> No
     await expect(page.locator(".code > span")).to_have_count(6)
     await page.goto(f"{disk.url}dot.png")
     await expect(page.locator("[data-dimensions]")).to_have_text(re.compile("^1 . 1$"))
+    # Drawn as a picture, in which no script runs.
+    await page.goto(f"{disk.url}plan.svg")
+    await expect(page.locator("[data-dimensions]")).to_have_text(re.compile("^40 . 30$"))
+    assert await page.evaluate("() => window.hit") is None
+    await page.get_by_role("link", name="Source").click()
+    await expect(page.locator(".viewer-file .code")).to_contain_text("onload")
     await page.goto(f"{disk.url}notes.md")
     await expect(page.locator(".document h1")).to_have_text("Title")
     await assert_accessible(page)

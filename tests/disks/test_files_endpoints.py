@@ -343,6 +343,7 @@ async def test_nobody_sends_much_without_a_session(on_disk: Files) -> None:
     ("name", "data", "shown"),
     [
         ("a.png", PNG, "image/png"),
+        ("a.bmp", b"BM" + bytes(60), "image/x-ms-bmp"),
         ("a.txt", b"hello", "text/plain"),
         ("a.py", b"print(1)\n", "text/plain"),
         ("a.json", b'{"a": 1}', "text/plain"),
@@ -364,7 +365,8 @@ async def test_only_what_is_harmless_is_shown(
     assert answer.content == data
     kind = answer.headers["Content-Type"].partition(";")[0]
     disposition = answer.headers["Content-Disposition"]
-    assert kind == (shown or "application/octet-stream")
+    saved_as = "image/svg+xml" if name == "a.svg" else "application/octet-stream"
+    assert kind == (shown or saved_as)
     assert disposition.startswith("inline" if shown else "attachment")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     policy = answer.headers["Content-Security-Policy"]

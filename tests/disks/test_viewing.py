@@ -139,7 +139,7 @@ def test_bytes_are_shown_in_hexadecimal() -> None:
 
 def test_a_picture_is_a_picture() -> None:
     assert shown("a.png", PNG).kind is Kind.IMAGE
-    assert shown("a.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>").kind is Kind.IMAGE
+    assert shown("a.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>").kind is Kind.SVG
 
 
 def test_what_only_says_it_is_a_picture_is_not_shown_as_one() -> None:
