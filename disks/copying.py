@@ -81,6 +81,14 @@ class Progress:
             "problems": list(self.problems),
         }
 
+    async def until_resumed(self) -> None:
+        """Wait while a sandbox is paused. Raises Conflict if that takes too long."""
+        try:
+            async with asyncio.timeout(PAUSED_SECONDS):
+                await self.may_go.wait()
+        except TimeoutError:
+            raise Conflict("the sandbox was paused for too long", tag="sandbox_paused") from None
+
     def problem(self, path: str, why: str) -> None:
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append({"path": shown(path), "why": shown(why)})
@@ -277,7 +285,7 @@ class Copying:
         """Take a step; once more if the link broke, and as often as the sandbox is paused."""
         failures = 0
         while True:
-            await self._until_resumed()
+            await self.progress.until_resumed()
             try:
                 return await step()
             except Refused as refusal:
@@ -285,14 +293,6 @@ class Copying:
                 failures += self.progress.may_go.is_set()
                 if refusal.tag != "link_lost" or failures == ATTEMPTS:
                     raise
-
-    async def _until_resumed(self) -> None:
-        """Wait while a sandbox is paused. Raises Conflict if that takes too long."""
-        try:
-            async with asyncio.timeout(PAUSED_SECONDS):
-                await self.progress.may_go.wait()
-        except TimeoutError:
-            raise Conflict("the sandbox was paused for too long", tag="sandbox_paused") from None
 
     async def _let_go(self, copied: Entry) -> None:
         """Remove a file that was moved, if it is still what was copied. Raises Conflict."""

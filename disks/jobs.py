@@ -213,6 +213,8 @@ async def _work(job: _Job) -> tuple[Status, str]:
     transfer, progress = job.transfer, job.progress
     await events.changed(transfer.project_id, "transfer", job.id)
     try:
+        # The places are looked up as they are then: one that is paused stays so.
+        await progress.until_resumed()
         run = Copying(
             source=await _place(transfer, transfer.source, transfer.source_id),
             source_folder=transfer.source_folder,

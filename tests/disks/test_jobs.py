@@ -566,6 +566,29 @@ async def test_one_whose_sandbox_is_paused_waits_and_says_so(
     assert await read(target, "/workspace/a.txt") == b"content"
 
 
+@pytest.mark.usefixtures("local_engine")
+async def test_one_whose_sandbox_is_paused_before_its_turn_waits_too(
+    project: Project, disk_place: DiskPlace, settings: Any
+) -> None:
+    target = await sandbox_place(project)
+    await write(disk_place, "/a.txt", b"content")
+    settings.TRANSFER_PARALLEL = 0
+    transfer = await jobs.create(project, wish(disk_place, target, "a.txt"), by="mara")
+    await lifecycle.pause(target.sandbox)
+    await jobs.tell()
+    settings.TRANSFER_PARALLEL = 1
+    jobs._start_some()
+    await asyncio.sleep(0.1)
+    await jobs.tell()
+    await database.read(transfer.refresh_from_db)
+    assert (transfer.status, JobRow(transfer).word) == (Status.RUNNING, "Waiting")
+
+    await lifecycle.resume(target.sandbox)
+    await jobs.tell()
+    assert (await ended(transfer)).status == Status.DONE
+    assert await read(target, "/workspace/a.txt") == b"content"
+
+
 async def test_one_that_is_paused_for_too_long_fails(
     project: Project, disk_place: DiskPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
