@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, QueryDict
 
 from disks.models import Disk
-from project import request_id
+from project import request_id, words
 from project.database import read
 from project.errors import Invalid
 from project.ids import is_id
@@ -133,7 +133,7 @@ class Shown:
     @property
     def name(self) -> str:
         """Name the object; one without a name by the beginning of its id."""
-        name = self.line.object_name or self.line.object_id
+        name = words.seen(self.line.object_name or self.line.object_id)
         return name[:8] if is_id(name) else name
 
     @property

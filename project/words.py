@@ -8,8 +8,12 @@ UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 MINUTE, HOUR, DAY = 60, 3600, 86400
 # What stands before the name of an API key where somebody is named.
 API_KEY = "the API key "
-# Characters that break a line, or turn what stands around them the other way.
-UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Characters that break a line, take no room, or turn what stands around them the other way.
+UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+# Each stands for a byte that is no text: see disks/entries.py.
+BYTES = re.compile("[\uef80-\uefff]")
 
 
 def size(count: float) -> str:
@@ -71,7 +75,11 @@ def is_whole(text: str) -> bool:
 
 
 def seen(text: str) -> str:
-    """Write what cannot be seen, and would garble what stands around it, as such as `\\u202e`."""
+    """Write what cannot be seen, and would garble what stands around it, as such as `\\u202e`.
+
+    static/js/names.js does the same.
+    """
+    text = BYTES.sub("\ufffd", text)
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

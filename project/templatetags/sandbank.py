@@ -158,6 +158,12 @@ def by_use(app_list: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any
 
 
 @register.filter
+def seen(name: object) -> str:
+    """Write a name that anybody may have chosen, so that it deceives nobody."""
+    return words.seen(str(name))
+
+
+@register.filter
 def short(identifier: object) -> str:
     """Write the first part of an id, which tells it from its neighbours."""
     return str(identifier)[:8]

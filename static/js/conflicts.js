@@ -1,5 +1,6 @@
 // Names that are taken: keep both, replace or skip, for one or for all.
 
+import { seen } from "./names.js";
 import { size } from "./sizes.js";
 
 // What is told of a file: its size and when it was changed.
@@ -17,7 +18,7 @@ function canBe(choice, { old, new: fresh }) {
 // Asks about one name. Returns {choice: "rename" | "replace" | "skip", forAll}, or null: stop it all.
 function askOne({ name, folder, old, new: fresh }, others) {
   const dialog = document.getElementById("conflict-dialog");
-  dialog.querySelector("h2").textContent = `${name} is already in ${folder}`;
+  dialog.querySelector("h2").textContent = seen(`${name} is already in ${folder}`);
   dialog.querySelector("[data-old]").textContent = facts(old);
   dialog.querySelector("[data-new]").textContent = facts(fresh);
   // A file does not go in the place of a folder, nor a folder in that of a file.

@@ -1,6 +1,7 @@
 // Files and folders that are dropped on the page or picked, with their structure.
 
 import { act, here } from "./file_place.js";
+import { seen } from "./names.js";
 import { complain } from "./toasts.js";
 import { plural } from "./sizes.js";
 import { add } from "./uploads.js";
@@ -104,7 +105,7 @@ function showTarget(folder) {
   const overlay = document.getElementById("drop-here");
   overlay.hidden = folder === null;
   if (folder === null) return;
-  overlay.querySelector("strong").textContent = folder;
+  overlay.querySelector("strong").textContent = seen(folder);
   for (const row of document.querySelectorAll("#rows > tr")) {
     row.toggleAttribute("data-drop", `${row.dataset.path.replace(/\/$/, "")}/` === folder);
   }

@@ -1,6 +1,7 @@
 // Asks for a name, or for a folder.
 
 import { here, list } from "./file_place.js";
+import { seen } from "./names.js";
 
 // Stands for a line break in a name.
 const LINE_BREAK = "␤";
@@ -8,7 +9,7 @@ const LINE_BREAK = "␤";
 function showError(dialog, words) {
   const error = dialog.querySelector(".error");
   error.hidden = !words;
-  error.textContent = words;
+  error.textContent = seen(words);
   dialog.querySelector("input").setAttribute("aria-invalid", String(Boolean(words)));
 }
 
@@ -37,7 +38,7 @@ function run(dialog, input, submit) {
 export function askName({ title, action, value = "", submit }) {
   const dialog = document.getElementById("name-dialog");
   const input = document.getElementById("name-input");
-  dialog.querySelector("h2").textContent = title;
+  dialog.querySelector("h2").textContent = seen(title);
   dialog.querySelector('[value="yes"]').textContent = action;
   // An input would drop line breaks without a word.
   const hint = document.getElementById("name-hint");
@@ -66,7 +67,7 @@ async function showFolders(shelf, input, folder) {
       const item = document.createElement("li");
       const button = document.createElement("button");
       button.type = "button";
-      button.textContent = name === ".." ? "Up" : name;
+      button.textContent = name === ".." ? "Up" : seen(name);
       button.addEventListener("click", () => {
         input.value = name === ".." ? folder.replace(/[^/]*\/$/, "") : `${folder}${name}/`;
         showFolders(shelf, input, input.value);
@@ -81,7 +82,7 @@ export function askFolder({ title, action, submit }) {
   const dialog = document.getElementById("folder-dialog");
   const input = document.getElementById("folder-input");
   const shelf = dialog.querySelector(".folders");
-  dialog.querySelector("h2").textContent = title;
+  dialog.querySelector("h2").textContent = seen(title);
   dialog.querySelector('[value="yes"]').textContent = action;
   input.value = here.folder;
   input.onchange = () => {

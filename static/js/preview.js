@@ -4,6 +4,7 @@ import { currentRow } from "./file_list.js";
 import { here, rawOf } from "./file_place.js";
 import { getPart } from "./http.js";
 import { openMeta } from "./meta.js";
+import { seen } from "./names.js";
 import { showDimensions } from "./pictures.js";
 import { size } from "./sizes.js";
 
@@ -43,8 +44,8 @@ function headOf(item) {
   const head = document.createElement("header");
   const name = document.createElement("strong");
   name.className = "clip";
-  name.textContent = item.name;
-  name.title = item.name;
+  name.textContent = seen(item.name);
+  name.title = name.textContent;
   const bytes = document.createElement("span");
   bytes.className = "small faint num nowrap";
   bytes.textContent = item.kind === "file" ? size(item.size) : "";
@@ -106,7 +107,7 @@ function note(words) {
   const blank = document.createElement("div");
   blank.className = "blank";
   const text = document.createElement("p");
-  text.textContent = words;
+  text.textContent = seen(words);
   blank.append(text);
   body.replaceChildren(blank);
 }

@@ -2,6 +2,7 @@
 
 import { get } from "./http.js";
 import { here, pageOf } from "./file_place.js";
+import { seen } from "./names.js";
 import { plural } from "./sizes.js";
 
 const panel = document.getElementById("search-panel");
@@ -38,7 +39,7 @@ function group(result) {
   const link = document.createElement("a");
   link.className = "hit-file";
   link.href = pageOf(result.kind === "folder" ? `${result.path}/` : result.path);
-  link.textContent = result.path;
+  link.textContent = seen(result.path);
   item.append(link);
   if (result.hits.length) {
     const count = document.createElement("span");

@@ -1,6 +1,7 @@
 // Short messages in the corner. They wait while somebody points at them or has the focus there.
 
 import { send } from "./http.js";
+import { seen } from "./names.js";
 
 const SHOWN_MS = 6_000;
 const UNDO_MS = 10_000;
@@ -41,7 +42,7 @@ async function undo(toast, address, afterwards) {
 function show(tone, message, { undo: address = "", afterUndo } = {}) {
   const toast = document.getElementById("toast").content.firstElementChild.cloneNode(true);
   toast.dataset.tone = tone;
-  toast.querySelector("p").textContent = message;
+  toast.querySelector("p").textContent = seen(message);
   if (address) {
     const button = toast.querySelector("[data-undo]");
     button.hidden = false;

@@ -4,6 +4,7 @@
 // {place: "disk:<id>", folder: "/a/", names: [...], moves, to: {place, folder}}; with `to` nobody is asked.
 
 import { get, getPart } from "./http.js";
+import { seen } from "./names.js";
 import { complain } from "./toasts.js";
 import { start } from "./transfers.js";
 
@@ -26,7 +27,7 @@ async function fetchDialogs(source) {
 }
 
 function describe(names) {
-  return names.length === 1 ? names[0] : `${names.length} files and folders`;
+  return names.length === 1 ? seen(names[0]) : `${names.length} files and folders`;
 }
 
 let looks = 0;
@@ -64,7 +65,7 @@ function item(name, path) {
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#i-folder"));
   const text = document.createElement("span");
   text.className = "clip";
-  text.textContent = name;
+  text.textContent = seen(name);
   button.append(icon, text);
   const entry = document.createElement("li");
   entry.append(button);
@@ -117,7 +118,7 @@ async function submit(dialog, wish) {
     const started = await start(dialog.querySelector("form").getAttribute("action"), wish);
     if (started) dialog.close();
   } catch (refusal) {
-    error.textContent = refusal.message;
+    error.textContent = seen(refusal.message);
     error.hidden = false;
   } finally {
     go.disabled = false;

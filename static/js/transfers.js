@@ -2,6 +2,7 @@
 
 import { get, send } from "./http.js";
 import { facts } from "./conflicts.js";
+import { seen } from "./names.js";
 import { complain, say } from "./toasts.js";
 
 // Those that this page has started, until they end.
@@ -30,18 +31,18 @@ export async function start(url, { source, target, names, moves = false }) {
 // Where the list of transfers is on the page it shows all this; then only readers aloud are told.
 function announce(text, { failed = false } = {}) {
   const aloud = document.getElementById("jobs-aloud");
-  if (aloud) aloud.textContent = text;
+  if (aloud) aloud.textContent = seen(text);
   else if (failed) complain(text);
   else say(text);
 }
 
 function ask(error) {
   const dialog = document.getElementById("conflict");
-  dialog.querySelector("[data-words]").textContent = error.message.replace(/\.?$/, ".");
+  dialog.querySelector("[data-words]").textContent = seen(error.message.replace(/\.?$/, "."));
   dialog.querySelector('[value="replace"]').hidden = error.body.may_replace === false;
   const examples = (error.body.examples ?? []).map(({ path, old, new: fresh }) => {
     const row = document.createElement("tr");
-    for (const text of [path, facts(old), facts(fresh)]) row.insertCell().textContent = text;
+    for (const text of [seen(path), facts(old), facts(fresh)]) row.insertCell().textContent = text;
     row.cells[0].className = "mono";
     return row;
   });

@@ -2,6 +2,7 @@
 
 import { confirm } from "./confirm.js";
 import { send } from "./http.js";
+import { seen } from "./names.js";
 import { plural } from "./sizes.js";
 import { complain, say } from "./toasts.js";
 
@@ -33,7 +34,7 @@ function paint() {
 function askAboutTaken({ conflicts, count }) {
   const dialog = document.getElementById("restore-dialog");
   dialog.querySelector("h2").textContent =
-    count === 1 ? `${conflicts[0].path} is there again` : `${plural(count, "name")} are taken again`;
+    count === 1 ? `${seen(conflicts[0].path)} is there again` : `${plural(count, "name")} are taken again`;
   dialog.querySelector("p").textContent =
     "Since it was deleted, something else got that name. Keep both gives the restored file another name.";
   dialog.returnValue = "";

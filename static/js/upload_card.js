@@ -4,6 +4,7 @@ import { pickFor } from "./drop.js";
 import { duration } from "./times.js";
 import { here } from "./file_place.js";
 import { refresh } from "./file_refresh.js";
+import { seen } from "./names.js";
 import { plural, size } from "./sizes.js";
 import { complain } from "./toasts.js";
 import * as uploads from "./uploads.js";
@@ -39,8 +40,8 @@ function rowFor(item) {
   if (!row) {
     row = document.getElementById("upload-row").content.firstElementChild.cloneNode(true);
     const name = row.querySelector(".clip");
-    name.textContent = item.relative;
-    name.title = `${item.folder}${item.relative}`;
+    name.textContent = seen(item.relative);
+    name.title = seen(`${item.folder}${item.relative}`);
     const buttons = { cancel: uploads.cancel, retry: uploads.retry };
     for (const [what, act] of Object.entries(buttons)) {
       const button = row.querySelector(`[data-upload="${what}"]`);
@@ -48,8 +49,8 @@ function rowFor(item) {
     }
     rows.set(item.id, row);
   }
-  label(row, "cancel", `Cancel ${item.file.name}`);
-  label(row, "retry", `${item.state === "paused" ? "Resume" : "Retry"} ${item.file.name}`);
+  label(row, "cancel", `Cancel ${seen(item.file.name)}`);
+  label(row, "retry", `${item.state === "paused" ? "Resume" : "Retry"} ${seen(item.file.name)}`);
   row.dataset.state = item.state;
   const word = row.querySelector(".pct");
   const words = wordFor(item);
@@ -158,7 +159,7 @@ function showUnfinished(found) {
       const row = document.createElement("li");
       const name = document.createElement("span");
       name.className = "clip";
-      name.textContent = each.folder + each.filename;
+      name.textContent = seen(each.folder + each.filename);
       name.title = name.textContent;
       const word = document.createElement("span");
       word.className = "pct";
@@ -197,7 +198,7 @@ function resumeWith(found, files) {
 }
 
 function wordsAfter(rest, some, other) {
-  if (other) return `${other} was changed since. Discard what came of it, and upload it anew.`;
+  if (other) return `${seen(other)} was changed since. Discard what came of it, and upload it anew.`;
   if (some) return `${plural(rest.length, "file")} still missing.`;
   return "None of these files is one of those. Name and size must be the same.";
 }

@@ -757,6 +757,24 @@ async def test_files_of_a_sandbox(page: Page, box: Box) -> None:
     assert box.run("cat src/a.txt")["stdout"] == "oh, hello\n"
 
 
+async def test_names_deceive_nobody(page: Page, box: Box) -> None:
+    box.run(r"touch $'gpj.\u202etxt' $'two\nlines' $'caf\xe9'")
+    shown = ["caf\ufffd", r"gpj.\u202etxt", r"two\u000alines"]
+    await sign_in(page)
+    await page.goto(f"/sandboxes/{box.id}/files/")
+    await expect(names(page)).to_have_text(shown)
+    assert await names(page).nth(1).get_attribute("title") == shown[1]
+    await names(page).nth(1).click()
+    await expect(page.locator("#path [aria-current]")).to_have_text(shown[1])
+    await page.go_back()
+    await page.locator("#rows .check").nth(1).click()
+    await page.locator("#picked").get_by_role("button", name="Delete").click()
+    await expect(page.locator("#confirm h2")).to_have_text(rf"Delete {shown[1]}?")
+    await page.locator("#confirm").get_by_role("button", name="Delete").click()
+    await expect(toast(page, shown[1])).to_be_visible()
+    await expect(names(page)).to_have_text([shown[0], shown[2]])
+
+
 async def test_what_cannot_be_looked_at_leaves_the_way_back(
     page: Page, box: Box, watch: Watch
 ) -> None:

@@ -179,6 +179,20 @@ def test_an_empty_folder_says_what_can_be_done(member: Client, viewer: Client, d
     assert "Drop files" not in page
 
 
+def test_a_name_is_shown_so_that_it_deceives_nobody(
+    member: Client, disk: Disk, write: Callable[..., Any]
+) -> None:
+    write("/gpj.\u202etxt/a\u202eb.py")
+    folder = member.get(f"/disks/{disk.pk}/files/")
+    file = member.get(f"/disks/{disk.pk}/files/gpj.%E2%80%AEtxt/a%E2%80%AEb.py")
+    sides = member.get(f"/transfer/?left=disk:{disk.pk}:/gpj.%E2%80%AEtxt")
+    for page, name in ((folder, r"gpj.\u202etxt"), (file, r"a\u202eb.py"), (sides, r"a\u202eb.py")):
+        assert f">{name}</a>" in text(page)
+        # The name itself is only where nobody reads it.
+        shown = re.sub(r' (data-\w+|value)="[^"]*"', "", text(page))
+        assert "\u202e" not in shown
+
+
 def test_a_folder_that_is_gone_leads_to_the_nearest(
     member: Client, disk: Disk, write: Callable[..., Any]
 ) -> None:
