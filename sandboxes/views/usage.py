@@ -53,7 +53,7 @@ async def usage(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     """Return the samples of a range, oldest first, one list for each quantity."""
     sandbox = await find_sandbox(request, sandbox_id)
     samples = await database.read(_samples, sandbox, SPANS[range_of(request, sandbox)])
-    return JsonResponse(samples)
+    return JsonResponse({**samples, "nothing": nothing_measured(sandbox)})
 
 
 def _samples(sandbox: Sandbox, span: timedelta | None) -> dict[str, Any]:

@@ -146,10 +146,14 @@ function dataOf(kind) {
 
 // Charts, or one message in place of four empty ones.
 function showWhether(measured) {
+  const why = section.querySelector("[data-why]");
   if (measured) section.removeAttribute("data-empty");
-  else if (!section.dataset.empty) {
+  else if (section.dataset.empty === "ever") {
+    // It may have ended meanwhile.
+    if (samples.nothing) why.textContent = samples.nothing;
+  } else {
     section.dataset.empty = "range";
-    section.querySelector("[data-why]").textContent = "Nothing was measured in this time.";
+    why.textContent = "Nothing was measured in this time.";
   }
 }
 

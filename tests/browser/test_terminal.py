@@ -226,6 +226,38 @@ async def test_end_of_shell_and_of_sandbox_are_said(page: Page, box: Box) -> Non
     await expect(end).to_contain_text("What it showed is gone: it was not recorded")
 
 
+async def test_a_recording_is_played_with_its_controls_in_sight(
+    page: Page, server: Server, box: Box
+) -> None:
+    await sign_in(page)
+    await page.goto(f"/sandboxes/{box.id}/settings/")
+    await page.get_by_label("Record terminals").check()
+    section = page.locator("form", has=page.get_by_label("Record terminals"))
+    await section.get_by_role("button", name="Save").click()
+    await open_terminal(page, box)
+    await run(page, "printf '\\033[31mr''ed\\033[0m\\n'; seq 60; echo la''st", "last")
+    await page.goto(f"{page.url}recording/")
+    again = page.get_by_role("link", name="look again")
+    # What was shown just now is not written down yet.
+    for _ in range(20):
+        if not await again.count():
+            break
+        await page.wait_for_timeout(500)
+        await again.click()
+    player = page.locator(".player")
+    await expect(rows(page)).to_contain_text("last", timeout=20_000)
+    bar = await player.locator(".player-bar").bounding_box()
+    height = await page.evaluate("() => innerHeight")
+    assert bar is not None
+    assert bar["y"] + bar["height"] <= height
+    await assert_accessible(page)
+    # Back to the start: what came later is gone, and comes again.
+    await player.get_by_role("slider", name="Position").fill("0")
+    await expect(rows(page)).not_to_contain_text("last")
+    await player.get_by_role("button", name="Play", exact=True).click()
+    await expect(rows(page)).to_contain_text("last", timeout=20_000)
+
+
 async def test_keyboard_leads_out_of_the_terminal(page: Page, box: Box) -> None:
     await sign_in(page)
     await open_terminal(page, box)

@@ -237,7 +237,9 @@ def test_a_page_without_usage_says_why(project: Project, status: Status, words: 
     if status == Status.KILLED:
         sandbox.ended_at = sandbox.created_at + timedelta(seconds=1.8)
         sandbox.save()
-    assert words in visitor(project).get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    client = visitor(project)
+    assert words in client.get(f"/sandboxes/{sandbox.pk}/").content.decode()
+    assert client.get(f"/sandboxes/{sandbox.pk}/usage.json").json()["nothing"] == words
 
 
 def test_a_dead_one_shows_its_whole_life_at_first(project: Project) -> None:

@@ -1,9 +1,9 @@
 // Plays a recording of a terminal: asciicast v3, drawn by the same screen as a live one.
 
-import "./csp.js";
-import { Terminal } from "../../vendor/xterm/6.0.0/xterm.mjs";
 import { duration } from "../times.js";
 import { complain } from "../toasts.js";
+import { followCursor } from "./follow.js";
+import { makeScreen } from "./screen.js";
 
 // Longer silence is cut to this, if idle time is skipped.
 const IDLE_SECONDS = 2;
@@ -14,16 +14,10 @@ class Player {
     this.root = root;
     this.header = header;
     this.recorded = events;
-    this.term = new Terminal({
-      cols: header.term.cols,
-      rows: header.term.rows,
-      disableStdin: true,
-      fontFamily: '"JetBrains Mono Variable", ui-monospace, monospace',
-      fontSize: 13,
-      scrollback: 5_000,
-      theme: { background: "#0b0e12", foreground: "#e6e8eb" },
-    });
-    this.term.open(root.querySelector(".term"));
+    const place = root.querySelector(".term");
+    this.term = makeScreen(place, { readOnly: true }).term;
+    this.term.resize(header.term.cols, header.term.rows);
+    followCursor(place, this.term);
     this.seekBar = root.querySelector("[data-seek]");
     this.now = 0;
     this.next = 0;
