@@ -189,7 +189,12 @@ class TransferAdmin(ReadOnly):
         return request.user.has_perm("disks.delete_transfer")
 
     @admin.action(description="Cancel the selected transfers…", permissions=["cancel"])
-    @asks("Cancel transfers?", "What was copied already stays where it is.", "Cancel them")
+    @asks(
+        "Cancel transfers?",
+        "What was copied already stays where it is.",
+        "Cancel them",
+        only=lambda transfers: transfers.filter(status__in=jobs.UNFINISHED),
+    )
     def cancel(self, request: HttpRequest, queryset: QuerySet[Transfer]) -> None:
         async def cancel(transfer: Transfer) -> None:
             if not await jobs.cancel(transfer):

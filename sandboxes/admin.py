@@ -21,10 +21,14 @@ from sandboxes import lifecycle, terminals
 from sandboxes.access import how_it_ended
 from sandboxes.images import short_name
 from sandboxes.models import (
+    SHOWN_STATES,
+    UNFINISHED,
     Command,
     GeneratedFile,
     Installation,
+    Reason,
     Sandbox,
+    Status,
     Terminal,
     UsageSample,
 )
@@ -42,6 +46,26 @@ class OfASandbox(ReadOnly):
         return project_id
 
 
+class StateFilter(admin.SimpleListFilter):
+    """Sandboxes by their state, in the words of the column."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        states = (*SHOWN_STATES.values(), "stopped", "expired")
+        return [(state, state.capitalize()) for state in states]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Sandbox]) -> QuerySet[Sandbox]:
+        state = self.value()
+        if state == "expired":
+            return queryset.filter(status=Status.KILLED, reason=Reason.EXPIRED)
+        if state == "stopped":
+            return queryset.filter(status=Status.KILLED).exclude(reason=Reason.EXPIRED)
+        statuses = [status for status, shown in SHOWN_STATES.items() if shown == state]
+        return queryset.filter(status__in=statuses) if statuses else queryset
+
+
 @admin.register(Sandbox)
 class SandboxAdmin(ReadOnly):
     list_display = (
@@ -55,7 +79,7 @@ class SandboxAdmin(ReadOnly):
         "expires_at",
         "page",
     )
-    list_filter = ("status", "reason", "project", "image")
+    list_filter = (StateFilter, "reason", "project", "image")
     list_select_related = ("project",)
     search_fields = ("id", "name", "created_by")
     date_hierarchy = "created_at"
@@ -154,6 +178,7 @@ class SandboxAdmin(ReadOnly):
         "Stop sandboxes?",
         "Their processes end and their files are lost. Files that were copied to disks are kept.",
         "Stop",
+        only=lambda sandboxes: sandboxes.filter(status__in=UNFINISHED),
     )
     def kill(self, request: HttpRequest, queryset: QuerySet[Sandbox]) -> None:
         by = f"{request.user.get_username()} in the admin panel"
@@ -259,7 +284,12 @@ class TerminalAdmin(OfASandbox):
     actions = ("close",)
 
     @admin.action(description="Close the selected terminals…", permissions=["close"])
-    @asks("Close terminals?", "What runs in them ends. Files in the sandboxes are kept.", "Close")
+    @asks(
+        "Close terminals?",
+        "What runs in them ends. Files in the sandboxes are kept.",
+        "Close",
+        only=lambda terminals: terminals.filter(ended_at=None),
+    )
     def close(self, request: HttpRequest, queryset: QuerySet[Terminal]) -> None:
         async def close(terminal: Terminal) -> None:
             await terminals.close(terminal.sandbox, terminal)

@@ -108,7 +108,8 @@ class Recorded(admin.ModelAdmin):
         for row, problem in run(_each, list(rows), work):
             self.record(request, verb, row, problem)
             if problem:
-                refusals.append(f"{row}: {sentence(problem)}")
+                # Django writes the first letter of a message large, and names are not to change.
+                refusals.append(f"“{row}”: {sentence(problem)}")
             else:
                 went_well.append(str(row))
         if went_well:
@@ -163,15 +164,28 @@ def count_of(rows: QuerySet[Any], by: str, count: Any = None) -> Coalesce:
     return Coalesce(Subquery(counted.values("number")), 0)
 
 
-def asks(question: str, loss: str, button: str) -> Callable[[Action], Action]:
-    """Make an action ask first, on a page that names what will be lost."""
+def asks(
+    question: str,
+    loss: str,
+    button: str,
+    only: Callable[[QuerySet[Any]], QuerySet[Any]] | None = None,
+) -> Callable[[Action], Action]:
+    """Make an action ask first, on a page that names what will be lost.
+
+    `only` picks those that the action still concerns, where others may have ended.
+    """
 
     def decorate(action: Action) -> Action:
         @functools.wraps(action)
         def asked(self: Any, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-            if request.POST.get("confirmed") == "yes":
-                return action(self, request, queryset)
             everything = request.POST.get("select_across") == "1"
+            concerned = only(queryset) if only else queryset
+            if request.POST.get("confirmed") == "yes":
+                return action(self, request, concerned if everything else queryset)
+            count = concerned.count()
+            if not count:
+                messages.warning(request, "What you selected has ended already.")
+                return None
             context = {
                 **self.admin_site.each_context(request),
                 "title": question,
@@ -180,8 +194,9 @@ def asks(question: str, loss: str, button: str) -> Callable[[Action], Action]:
                 "loss": loss,
                 "button": button,
                 "action": action.__name__,
-                "rows": queryset[:100],
-                "count": queryset.count(),
+                "rows": concerned[:100],
+                "count": count,
+                "ended": queryset.count() - count,
                 # Of all pages of the list there may be more than a form can carry.
                 "select_across": everything,
                 "action_checkbox_name": ACTION_CHECKBOX_NAME,

@@ -221,9 +221,50 @@ def test_what_an_action_is_refused_is_said_and_recorded(
     admin_client: Client, sandbox: Sandbox
 ) -> None:
     page = act(admin_client, Sandbox, "extend", sandbox).content.decode()
-    assert "Otter: " in page
+    assert "“Otter”: " in page
     assert "Extended" not in page
     assert Activity.objects.get(verb="sandbox.extend").outcome == "refused"
+
+
+def test_only_what_still_runs_is_about_to_be_stopped(
+    admin_client: Client, sandbox: Sandbox, project: Project
+) -> None:
+    alive = new_sandbox(project, name="Heron", status="running", reason="")
+    alive.save()
+    page = act(admin_client, Sandbox, "kill", sandbox, alive).content.decode()
+    assert "1 sandbox<" in page
+    assert "1 more that you selected has ended already." in page
+    assert f'value="{alive.pk}"' in page
+    assert "Otter" not in page
+    page = act(admin_client, Sandbox, "kill", sandbox).content.decode()
+    assert "What you selected has ended already." in page
+    assert "Stop sandboxes?" not in page
+
+
+def test_sandboxes_are_filtered_in_the_words_of_their_column(
+    admin_client: Client, project: Project
+) -> None:
+    states: dict[str, dict[str, str]] = {
+        "starting": {"status": "creating"},
+        "failed": {"status": "error", "reason": "lost"},
+        "expired": {"status": "killed", "reason": "expired"},
+        "stopped": {"status": "killed", "reason": "killed"},
+    }
+    for state, facts in states.items():
+        new_sandbox(project, **{"name": f"is-{state}", "reason": "", **facts}).save()
+    everything = admin_client.get(list_of(Sandbox)).content.decode()
+    for state in states:
+        assert f'href="?state={state}">{state.capitalize()}</a>' in everything
+        page = admin_client.get(list_of(Sandbox), {"state": state}).content.decode()
+        assert set(re.findall("is-[a-z]+", page)) == {f"is-{state}"}
+
+
+def test_the_way_to_a_record_begins_at_the_records(admin_client: Client, sandbox: Sandbox) -> None:
+    for page in ("change", "history"):
+        address = reverse(f"admin:sandboxes_sandbox_{page}", args=[sandbox.pk])
+        crumbs = admin_client.get(address).content.decode().partition("breadcrumbs")[2]
+        links = re.findall(r">([^<>\n]+)</", crumbs.partition("</ol>")[0])
+        assert links[:3] == ["Records", "Sandboxes", "Otter"]
 
 
 def test_more_time_is_given_as_far_as_it_may(
