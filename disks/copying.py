@@ -39,6 +39,7 @@ PAUSED_SECONDS = 3600.0
 PAUSED = "Waiting: the sandbox is paused"
 # A program in the sandbox may end our connection; it is opened again, and the step taken anew.
 ATTEMPTS = 2
+NOTICE_SECONDS = 2.0
 
 
 def _is_set() -> asyncio.Event:
@@ -87,7 +88,9 @@ class Progress:
             async with asyncio.timeout(PAUSED_SECONDS):
                 await self.may_go.wait()
         except TimeoutError:
-            raise Conflict("the sandbox was paused for too long", tag="sandbox_paused") from None
+            raise Conflict(
+                "the sandbox was paused for too long", tag="sandbox_paused_too_long"
+            ) from None
 
     def problem(self, path: str, why: str) -> None:
         if len(self.problems) < MOST_PROBLEMS:
@@ -291,8 +294,11 @@ class Copying:
             except Refused as refusal:
                 # A paused sandbox lets every link stall; that says nothing about the step.
                 failures += self.progress.may_go.is_set()
-                if refusal.tag != "link_lost" or failures == ATTEMPTS:
+                if refusal.tag not in ("link_lost", "sandbox_paused") or failures == ATTEMPTS:
                     raise
+                if refusal.tag == "sandbox_paused":
+                    # Whoever looks after this copying notices the pause a moment later.
+                    await asyncio.sleep(NOTICE_SECONDS)
 
     async def _let_go(self, copied: Entry) -> None:
         """Remove a file that was moved, if it is still what was copied. Raises Conflict."""

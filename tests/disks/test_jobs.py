@@ -604,7 +604,27 @@ async def test_one_that_is_paused_for_too_long_fails(
     with pytest.raises(Conflict) as refusal:
         await copying.run()
 
-    assert refusal.value.tag == "sandbox_paused"
+    assert refusal.value.tag == "sandbox_paused_too_long"
+
+
+async def test_a_pause_that_a_copying_meets_before_it_is_told_ends_nothing(
+    disk_place: DiskPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("disks.copying.NOTICE_SECONDS", 0.01)
+    progress = Progress()
+    copying = Copying(
+        disk_place, "/", [], disk_place, "/", False, OnConflict.REPLACE, progress, "mara"
+    )
+    steps = 0
+
+    async def step() -> str:
+        nonlocal steps
+        steps += 1
+        if steps == 1:
+            raise Conflict("the sandbox is paused; resume it first", tag="sandbox_paused")
+        return "taken"
+
+    assert await copying._patiently(step) == "taken"
 
 
 @pytest.mark.usefixtures("local_engine")
