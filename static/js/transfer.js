@@ -150,10 +150,21 @@ function showVerb(moves) {
   for (const verb of page.querySelectorAll("[data-verb]")) verb.textContent = moves ? "Move" : "Copy";
 }
 
+// Why nothing can go from side to side now.
+function whatIsMissing({ names, source, target }) {
+  if (!works) return "Viewers can look, not copy.";
+  if (!source || !target) return "Choose a place on both sides first.";
+  return names.length ? "" : "Choose files first.";
+}
+
 async function transfer(key, { rows, moves, target = side(OTHER[key]).dataset.spec }) {
   const names = panel.namesOf(rows);
   const source = side(key).dataset.spec;
-  if (!works || !names.length || !source || !target) return;
+  const missing = whatIsMissing({ names, source, target });
+  if (missing) {
+    complain(missing);
+    return;
+  }
   try {
     const started = await start(page.dataset.start, { source, target, names, moves });
     if (started && side(key).dataset.spec === source) panel.choose(side(key), []);

@@ -424,6 +424,13 @@ def test_what_counts_is_the_right_in_the_disks_own_project(
 # --- Transfers -------------------------------------------------------------------------------
 
 
+def test_a_side_that_cannot_be_shown_offers_another_try(member: Client, disk: Disk) -> None:
+    page = text(member.get(f"/transfer/?left=disk:{disk.pk}:/gone/&part=left"))
+    assert "This folder cannot be shown" in page
+    assert "Try again" in page
+    assert "Up one folder" in page
+
+
 def test_a_look_at_the_same_two_sides_writes_nothing(member: Client, disk: Disk) -> None:
     other = Disk.objects.create(project=disk.project)
     for part in ("", "left"):

@@ -335,6 +335,9 @@ async def test_the_rest_is_readable_while_the_engine_is_away(
     text = (await admin.get("/admin/overview/")).content.decode()
     assert "Does not answer" in text
     assert "By project" in text
+    assert "Ask the doctor" in text
+    # The red bar of every page is the only one.
+    assert text.count('data-tone="err"') == 0
 
 
 async def test_who_may_change_nothing_is_shown_no_buttons(
