@@ -6,6 +6,7 @@ import "./toasts.js";
 import "./forms.js";
 import "./times.js";
 import "./copy.js";
+import "./left_uploads.js";
 import "./live.js";
 import "./shortcuts.js";
 import "./palette.js";

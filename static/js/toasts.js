@@ -39,7 +39,7 @@ async function undo(toast, address, afterwards) {
   }
 }
 
-function show(tone, message, { undo: address = "", afterUndo } = {}) {
+function show(tone, message, { undo: address = "", afterUndo, link } = {}) {
   const toast = document.getElementById("toast").content.firstElementChild.cloneNode(true);
   toast.dataset.tone = tone;
   toast.querySelector("p").textContent = seen(message);
@@ -48,15 +48,22 @@ function show(tone, message, { undo: address = "", afterUndo } = {}) {
     button.hidden = false;
     button.addEventListener("click", () => undo(toast, address, afterUndo));
   }
+  if (link) {
+    const anchor = document.createElement("a");
+    anchor.className = "btn btn-quiet btn-sm";
+    anchor.href = link.url;
+    anchor.textContent = link.words;
+    toast.querySelector("p").after(anchor);
+  }
   toast.querySelector("[data-dismiss]").addEventListener("click", () => remove(toast));
   const place = region(tone);
   while (place.children.length >= MOST) remove(place.firstElementChild);
   place.append(toast);
-  goLater(toast, address ? UNDO_MS : SHOWN_MS);
+  goLater(toast, address || link ? UNDO_MS : SHOWN_MS);
   return toast;
 }
 
-// Says that something was done; `undo` is an address that takes it back.
+// Says that something was done; `undo` is an address that takes it back, `link` {words, url} leads on.
 export function say(message, options) {
   return show("ok", message, options);
 }

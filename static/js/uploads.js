@@ -5,7 +5,9 @@
 
 import { defaultOptions, Upload } from "../vendor/tus-js-client/4.3.1/tus-js-client.js";
 import { ask } from "./conflicts.js";
+import { here } from "./file_place.js";
 import { get, ownHeaders, send, takeToken } from "./http.js";
+import { keepLeft } from "./left_uploads.js";
 
 const ENDPOINT = "/uploads/";
 const CHUNK_BYTES = 8 * 1024 * 1024;
@@ -395,4 +397,11 @@ addEventListener("online", () => {
 
 addEventListener("beforeunload", (event) => {
   if (items.some(isUnfinished)) event.preventDefault();
+});
+
+addEventListener("pagehide", () => {
+  const left = items.filter(isUnfinished);
+  if (!left.length) return;
+  const { place, placeName } = here;
+  keepLeft({ count: left.length, place, placeName, url: location.pathname });
 });

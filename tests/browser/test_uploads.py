@@ -225,6 +225,31 @@ async def test_pause_cancel_and_go_on(page: Page, disk: DiskOnServer, tmp_path: 
     await expect(page.locator("#unfinished")).to_be_hidden()
 
 
+async def test_the_next_page_says_that_an_upload_waits(
+    page: Page, disk: DiskOnServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.bin"
+    with path.open("wb") as file:
+        file.truncate(GIB)
+    await sign_in(page)
+    await visit(page, disk)
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await choose(page, path)
+    await expect(page.locator("#uploads [data-sum]")).to_have_text(re.compile(r"^[1-9]\d? %"))
+    await page.goto("/activity/")
+    said = toast(page, "1 upload to")
+    await expect(said).to_contain_text("waits to go on")
+    await said.get_by_role("link", name="Go back").click()
+    await expect(page.locator("#unfinished h2")).to_have_text("Resume 1 upload?")
+    await expect(said).to_have_count(0)
+    await page.locator("#unfinished").get_by_role("button", name="Discard").click()
+    await expect(page.locator("#unfinished")).to_be_hidden()
+    # Said once.
+    await page.goto("/activity/")
+    await page.wait_for_timeout(500)
+    await expect(toast(page, "waits to go on")).to_have_count(0)
+
+
 async def test_what_is_left_behind_is_offered_to_nobody_else(
     page: Page, disk: DiskOnServer, watch: Watch, tmp_path: Path
 ) -> None:
