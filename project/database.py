@@ -14,6 +14,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import cache, partial
 
 from django.conf import settings
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 READERS = 4
 # So many notes may wait to be written; who comes then waits with them.
 MOST_NOTES = 1000
+CLOSE_SECONDS = 5.0
 
 _notes: set[Future[object]] = set()
 
@@ -142,5 +144,7 @@ async def close() -> None:
 
 def _close_own(begun: threading.Barrier) -> None:
     """Close the connection of the thread this runs in."""
-    begun.wait()
+    # A thread that is held up by its last job keeps the others for so long and no longer.
+    with suppress(threading.BrokenBarrierError):
+        begun.wait(CLOSE_SECONDS)
     connection.close()
