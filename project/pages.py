@@ -22,7 +22,7 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from project import activity, database, events, policy, request_id
+from project import activity, database, events, policy, request_id, throttle
 from project.errors import Conflict, Forbidden, NotFound, Refused
 from project.models import Project
 from project.policy import Member, Right
@@ -80,11 +80,37 @@ def page[**P](
                 entered.member.require(needs)
                 return await view(entered, *args, **kwargs)
             except Refused as refusal:
+                await _note_refusal(request, refusal)
                 return await refused(request, refusal)
 
         return wrapped
 
     return decorate
+
+
+async def _note_refusal(request: HttpRequest, refusal: Refused) -> None:
+    """Write a line of activity for a change that somebody's role does not allow."""
+    if refusal.tag != policy.WRONG_ROLE or request.method in SAFE_METHODS:
+        return
+    entered: Any = request
+    if await database.note(_record_refusal, entered):
+        await events.changed(entered.member.project.pk, "activity")
+
+
+def _record_refusal(request: PageRequest) -> bool:
+    member = request.member
+    is_noted = throttle.is_one_of_the_first(member.project.pk, member.user.pk)
+    if is_noted:
+        activity.record(
+            member.project,
+            "member.try",
+            actor=member.name,
+            object_name=request.path,
+            address=activity.address_of(request),
+            outcome=activity.Outcome.REFUSED,
+            detail=f"as a {member.role}",
+        )
+    return is_noted
 
 
 def _finishes[**P](

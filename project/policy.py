@@ -14,6 +14,9 @@ from project import sessions
 from project.errors import Forbidden, NotFound
 from project.models import Membership, Project, Role
 
+# The tag of a refusal for which another role is wanted.
+WRONG_ROLE = "role_forbidden"
+
 
 class Right(StrEnum):
     """What can be done in a project, each with all that stands above it."""
@@ -62,7 +65,7 @@ class Member:
             raise Forbidden(
                 f"you are a {self.role} of {self.project.name}, and may not do this; "
                 "ask an owner of the project for another role",
-                tag="role_forbidden",
+                tag=WRONG_ROLE,
             )
 
 

@@ -2,12 +2,14 @@
 
 The counts are rows, so that all server processes know of them. An attempt is counted before the
 password is looked at, and taken back if it was right: a thousand at once are a thousand.
+What a role does not allow is counted too, so that a flood of it leaves a few lines of activity.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import math
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,24 +43,20 @@ KNOWN = Limit("known", 5, 60)
 # Whoever uses an address shares its count, so it is larger: an office has one address. The wait
 # is longer: who needs so many tries is no person who mistypes.
 ADDRESS = Limit("address", 20, 600)
+# So many refusals of a person in a project leave a line of activity.
+ROLE = Limit("role", 20, 600)
 
 
-class Attempt:
-    """One attempt to sign in. Names are the same whatever their letters' case, known or not."""
+class Counted:
+    """Something that may happen so often in a while."""
 
-    def __init__(self, name: str, address: str | None, mark: str = "") -> None:
-        """Take what was typed, where it came from, and the mark that its browser carries."""
+    def __init__(self, limits: dict[str, Limit]) -> None:
+        """Take the limits by the keys of their counts."""
+        self._limits = limits
         self.is_noted = False
-        name = name.casefold()
-        if constant_time_compare(mark, mark_of(name)):
-            self._limits = {_key(KNOWN, name): KNOWN}
-            return
-        self._limits = {_key(NAME, name): NAME}
-        if address is not None:
-            self._limits[_key(ADDRESS, _network_of(address))] = ADDRESS
 
     def begin(self) -> int:
-        """Count this attempt; if there were too many, return how many seconds to wait instead.
+        """Count it; if there were too many, return how many seconds to wait instead.
 
         Writes, but for one that has to wait: a flood of them costs a read each.
         """
@@ -77,14 +75,6 @@ class Attempt:
         self.is_noted = all(row.count <= NOTED for row in locked)
         return 0
 
-    def succeed(self) -> None:
-        """Take this attempt back, and forget those before it with this name. Writes."""
-        with transaction.atomic():
-            for key, limit in self._limits.items():
-                rows = AttemptCount.objects.filter(whose=key, count__gt=0)
-                # The others of its address stay: whoever has an account could guess on and on.
-                rows.update(count=F("count") - 1 if limit is ADDRESS else 0)
-
     def _wait(self, rows: list[AttemptCount], now: datetime) -> int:
         full = [row.ends_at for row in rows if row.count >= self._limits[row.whose].most]
         return max((math.ceil((end - now).total_seconds()) for end in full if end > now), default=0)
@@ -96,6 +86,34 @@ class Attempt:
                 row.ends_at = now + timedelta(seconds=self._limits[row.whose].seconds)
             row.count += 1
             row.save(update_fields=("count", "ends_at"))
+
+
+def is_one_of_the_first(project_id: uuid.UUID, user_id: int) -> bool:
+    """Count a change that a person's role did not allow; few in a while are noted. Writes."""
+    return not Counted({_key(ROLE, f"{project_id} {user_id}"): ROLE}).begin()
+
+
+class Attempt(Counted):
+    """One attempt to sign in. Names are the same whatever their letters' case, known or not."""
+
+    def __init__(self, name: str, address: str | None, mark: str = "") -> None:
+        """Take what was typed, where it came from, and the mark that its browser carries."""
+        name = name.casefold()
+        if constant_time_compare(mark, mark_of(name)):
+            super().__init__({_key(KNOWN, name): KNOWN})
+            return
+        limits = {_key(NAME, name): NAME}
+        if address is not None:
+            limits[_key(ADDRESS, _network_of(address))] = ADDRESS
+        super().__init__(limits)
+
+    def succeed(self) -> None:
+        """Take this attempt back, and forget those before it with this name. Writes."""
+        with transaction.atomic():
+            for key, limit in self._limits.items():
+                rows = AttemptCount.objects.filter(whose=key, count__gt=0)
+                # The others of its address stay: whoever has an account could guess on and on.
+                rows.update(count=F("count") - 1 if limit is ADDRESS else 0)
 
 
 def _key(limit: Limit, whose: str) -> str:

@@ -62,6 +62,7 @@ WORDS = {
     "member.leave": "left the project as",
     "member.remove": "removed",
     "member.role": "changed the role of",
+    "member.try": "tried to change",
     "project.create": "made project",
     "project.delete": "deleted project",
     "project.rename": "renamed project to",

@@ -16,7 +16,7 @@ from asgiref.sync import async_to_sync
 from django.test import Client
 from django.utils import timezone
 
-from project import activity, database, request_id, trail
+from project import activity, database, request_id, throttle, trail
 from project.models import Activity, Project
 from sandboxes import guests, lifecycle
 from sandboxes.engine import close_engine
@@ -130,6 +130,28 @@ def shown(client: Client, **query: str) -> list[int]:
     page = client.get("/activity/", query)
     assert page.status_code == 200
     return [int(number) for number in re.findall(r'id="line-(\d+)"', page.content.decode())]
+
+
+def test_what_a_role_does_not_allow_is_on_record(viewer: Client, project: Project) -> None:
+    for _ in range(2):
+        viewer.get("/disks/new/")
+        viewer.post("/disks/new/", {"name": "x"})
+    written = lines()
+    assert len(written) == 2
+    line = written[0]
+    assert (line.verb, line.outcome, line.detail) == ("member.try", "refused", "as a viewer")
+    assert (line.actor, line.project_id) == ("viewer", project.id)
+    assert (line.object_name, line.address) == ("/disks/new/", "127.0.0.1")
+    page = viewer.get("/activity/", {"outcome": "refused"}).content.decode()
+    assert "tried to change" in page
+
+
+def test_a_flood_of_what_a_role_does_not_allow_leaves_a_few_lines(
+    viewer: Client, project: Project
+) -> None:
+    for _ in range(throttle.ROLE.most + 5):
+        viewer.post("/transfer/clear/")
+    assert len(lines()) == throttle.ROLE.most
 
 
 def test_the_page_shows_the_projects_lines_newest_first(

@@ -13,7 +13,7 @@ from django.test import Client
 
 from project import policy
 from project.errors import Forbidden, NotFound
-from project.models import Project, Role, Session
+from project.models import Activity, AttemptCount, Project, Role, Session
 from project.policy import Member, Right
 from tests.project.people import KINDS, make_person
 from tests.project.routes import Route, Things, all_routes, make_things
@@ -129,6 +129,11 @@ def test_a_viewer_sees_and_cannot_touch(
             if answered not in (403, 405) and not shows:
                 wrong.append(f"{method} {route}: {answered}")
     assert wrong == []
+    # That it was tried is on record, and nothing else is another.
+    tried = Activity.objects.all()
+    assert {(line.verb, line.outcome) for line in tried} == {("member.try", "refused")}
+    tried.delete()
+    AttemptCount.objects.all().delete()
     assert rows() == before
 
 
