@@ -22,6 +22,8 @@ from sandboxes.models import Sandbox
 from sandboxes.options import Limits, NewSandbox, limits_for
 from sandboxes.views.draft import DEFAULT_IMAGE, Draft, body_of, lifetimes, sizes
 
+# The fields whose errors leave open what a sandbox gets.
+AMOUNTS = frozenset({"size", "cpus", "memory", "workspace", "lifetime", "minutes"})
 CURL = """\
 curl -X POST {url} \\
   -H "Authorization: Bearer $SANDBANK_API_KEY" \\
@@ -119,7 +121,7 @@ async def _offered_images() -> list[tuple[str, str, str]]:
 
 def _outcome(request: HttpRequest, wish: NewSandbox, errors: dict[str, str]) -> dict[str, Any]:
     """Return what the form comes to: the sandbox in words, and the call."""
-    gets = None if errors else _limits(wish)
+    gets = None if AMOUNTS & errors.keys() else _limits(wish)
     return {
         "wish": wish,
         "errors": errors,
@@ -132,8 +134,16 @@ def _outcome(request: HttpRequest, wish: NewSandbox, errors: dict[str, str]) -> 
 
 
 def _limits(wish: NewSandbox) -> Limits | None:
+    """Return the amounts that were wished for, whatever else is not right yet."""
     try:
-        return limits_for(wish)
+        return limits_for(
+            NewSandbox(
+                cpu=wish.cpu,
+                memory=wish.memory,
+                workspace_size=wish.workspace_size,
+                timeout=wish.timeout,
+            )
+        )
     except Invalid:
         return None
 

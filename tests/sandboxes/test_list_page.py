@@ -284,6 +284,14 @@ async def test_what_is_wrong_is_said_at_its_field(engine, member, fields, proble
     assert not await database.read(Sandbox.objects.exists)
 
 
+async def test_what_one_gets_is_told_whatever_else_is_wrong(engine, member):
+    told = "when the form is complete"
+    wrong_name = await member.post("/sandboxes/new/", form(name="n" * 201))
+    assert told not in wrong_name.content.decode()
+    wrong_size = await member.post("/sandboxes/new/", form(size="xxl"))
+    assert told in wrong_size.content.decode()
+
+
 async def test_refusal_keeps_the_form(engine, member, project, settings):
     settings.SANDBOX_MAX_PER_PROJECT = 0
 
