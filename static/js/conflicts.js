@@ -2,11 +2,12 @@
 
 import { seen } from "./names.js";
 import { size } from "./sizes.js";
+import { moment } from "./times.js";
 
 // What is told of a file: its size and when it was changed.
 export function facts({ size: bytes, modified, kind } = {}) {
   if (kind === "folder") return "a folder";
-  const when = modified ? new Date(modified).toLocaleString() : "";
+  const when = modified ? moment(new Date(modified)) : "";
   return [bytes === null || bytes === undefined ? "" : size(bytes), when].filter(Boolean).join(" · ");
 }
 

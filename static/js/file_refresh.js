@@ -2,6 +2,7 @@
 
 import { here } from "./file_place.js";
 import { ownHeaders } from "./http.js";
+import { clock } from "./times.js";
 
 const POLL_MS = 5_000;
 const GATHER_MS = 500;
@@ -27,8 +28,7 @@ function showStale(trouble) {
   // What is stale is not live.
   document.querySelector("#foot [data-live]")?.toggleAttribute("hidden", Boolean(trouble));
   if (!trouble) return;
-  const time = drawnAt.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  banner.querySelector("p").textContent = `${WORDS[trouble]} This is what was here at ${time}.`;
+  banner.querySelector("p").textContent = `${WORDS[trouble]} This is what was here at ${clock(drawnAt)}.`;
 }
 
 function mergeRows(now, next) {

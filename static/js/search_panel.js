@@ -14,8 +14,10 @@ function mode() {
   return panel.querySelector('[data-mode][aria-pressed="true"]').dataset.mode;
 }
 
-function say(words) {
-  panel.querySelector("[data-result]").textContent = words;
+function say(words, { failed = false } = {}) {
+  const place = panel.querySelector("[data-result]");
+  place.textContent = words;
+  place.classList.toggle("err", failed);
 }
 
 function hitLine(result, { line, text, start, end }) {
@@ -121,7 +123,7 @@ async function search(form) {
     hits.replaceChildren(...answer.results.map(group));
     say(summary(answer));
   } catch (error) {
-    if (!signal.aborted) say(error.message);
+    if (!signal.aborted) say(seen(error.message), { failed: true });
   }
 }
 

@@ -14,11 +14,24 @@ if (timeZone) document.cookie = `zone=${timeZone}; path=/; max-age=${YEAR}; same
 
 export function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
-  const two = (count) => String(count).padStart(2, "0");
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} m ${two(whole % 60)} s`;
   if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} m`;
   return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
+
+const two = (count) => String(count).padStart(2, "0");
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+// The time of day, such as 19:46.
+export function clock(date) {
+  return `${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
+// A moment as the server writes it, such as 27 Nov 2026, 19:46:05.
+export function moment(date) {
+  const day = `${two(date.getDate())} ${MONTHS[date.getMonth()]} ${date.getFullYear()}`;
+  return `${day}, ${clock(date)}:${two(date.getSeconds())}`;
 }
 
 export function ago(seconds) {
@@ -37,20 +50,20 @@ function tick() {
   if (document.hidden) return;
   const now = Date.now();
   for (const element of document.querySelectorAll("time[datetime]")) {
-    const moment = new Date(element.dateTime);
+    const date = new Date(element.dateTime);
     if (!element.dataset.local) {
       element.dataset.local = "yes";
-      element.title = moment.toLocaleString();
+      element.title = moment(date);
     }
-    write(element, ago((now - moment) / 1000));
+    write(element, ago((now - date) / 1000));
   }
   for (const element of document.querySelectorAll("[data-until]")) {
-    const moment = new Date(element.dataset.until);
+    const date = new Date(element.dataset.until);
     if (element.title && !element.dataset.local) {
       element.dataset.local = "yes";
-      element.title = moment.toLocaleString();
+      element.title = moment(date);
     }
-    write(element, duration((moment - now) / 1000));
+    write(element, duration((date - now) / 1000));
   }
   for (const element of document.querySelectorAll("[data-since]")) {
     write(element, duration((now - new Date(element.dataset.since)) / 1000));

@@ -322,6 +322,26 @@ async def test_a_search_is_there_again_on_the_way_back(page: Page, disk: DiskOnS
     await expect(panel.locator("mark")).to_have_text(["needle"])
 
 
+async def test_a_pattern_that_cannot_be_read_is_an_error(
+    page: Page, disk: DiskOnServer, watch: Watch
+) -> None:
+    watch.allow("400")
+    disk.put("/one.py", b"needle\n")
+    await sign_in(page)
+    await visit(page, disk)
+    title = row(page, "one.py").locator("time")
+    await expect(title).to_have_attribute("title", re.compile(r"^\d\d [A-Z]\w\w \d{4}, [\d:]{8}$"))
+    await page.get_by_role("button", name="Search", exact=True).first.click()
+    panel = page.locator("#search-panel")
+    told = panel.locator("[data-result]")
+    await panel.get_by_role("button", name="Content").click()
+    for pattern, is_error in (("(", True), ("need", False)):
+        await panel.locator('[name="q"]').fill(pattern)
+        await page.keyboard.press("Enter")
+        await expect(told).to_have_text(re.compile("found|hit" if not is_error else "."))
+        await expect(told).to_have_class(re.compile(r"\berr\b" if is_error else "muted$"))
+
+
 async def test_links_and_odd_names_of_a_sandbox(page: Page, box: Box) -> None:
     box.run("mkdir d && echo text > d/real.txt && ln -s d/real.txt link; printf x > $'two\nlines'")
     await sign_in(page)

@@ -194,21 +194,25 @@ async def test_nothing_starts_when_the_question_is_cancelled(
     page: Page, watch: Watch, disk: DiskOnServer, box: Box
 ) -> None:
     watch.allow("409")
-    disk.put("/a.txt", b"new")
-    box.run("printf old > a.txt")
+    disk.put("/quarter.txt", b"new")
+    box.run("printf old > quarter.txt")
     await sign_in(page)
     await page.goto(address(disk, box))
     before = await page.locator("#jobs [data-job]").count()
-    await row(page, "left", "a.txt").focus()
+    await row(page, "left", "quarter.txt").focus()
     await page.keyboard.press("F5")
     await expect(page.locator("#conflict")).to_be_visible()
+    name = page.locator("#conflict .examples td").first
+    # The text itself, not its cell, has a box for each line.
+    lines = "(it) => { const all = new Range(); all.selectNodeContents(it); return all.getClientRects().length }"
+    assert await name.evaluate(lines) == 1
     await page.keyboard.press("Escape")
     await expect(page.locator("#conflict")).to_be_hidden()
 
     await page.reload()
 
     assert await page.locator("#jobs [data-job]").count() == before
-    assert box.run("cat a.txt")["stdout"] == "old"
+    assert box.run("cat quarter.txt")["stdout"] == "old"
 
 
 async def test_a_big_one_tells_its_progress_and_is_cancelled(

@@ -312,6 +312,9 @@ async def test_what_cannot_be_is_said_at_once(
 
     await choose(page, small("photos", "a file"))
     await expect(dialog.locator("[data-old]")).to_have_text("a folder")
+    # Moments are written as the server writes them.
+    written = re.compile(r" · \d\d [A-Z][a-z]{2} \d{4}, \d\d:\d\d:\d\d$")
+    await expect(dialog.locator("[data-new]")).to_have_text(written)
     await expect(dialog.get_by_role("button", name="Replace")).to_be_hidden()
     await dialog.get_by_role("button", name="Skip").click()
     await say_done(page, "0 files uploaded, 1 skipped")
@@ -347,6 +350,7 @@ async def test_refusals_are_said_in_words(page: Page, disk: DiskOnServer, watch:
     )
     word = page.locator('#uploads li[data-state="failed"] .pct')
     await expect(word).to_have_attribute("title", re.compile("GiB|GB"))
+    assert await word.evaluate("(it) => it.scrollWidth - it.clientWidth") <= 0
     await expect(page.locator("#uploads h2")).to_have_text("0 files uploaded, 1 failed")
 
 
