@@ -69,7 +69,7 @@ WORDS = {
     "sandbox.change": "changed sandbox",
     "sandbox.create": "made sandbox",
     "sandbox.end": "ended sandbox",
-    "sandbox.expire": "ended sandbox, its time was over",
+    "sandbox.expire": "ended sandbox",
     "sandbox.extend": "extended sandbox",
     "sandbox.kill": "stopped sandbox",
     "sandbox.pause": "paused sandbox",

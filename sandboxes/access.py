@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 
-from project import database
+from django.utils import timezone
+
+from project import database, words
 from project.errors import Conflict, NotFound
 from project.models import Project
 from sandboxes.models import Reason, Sandbox, Status
@@ -56,6 +58,14 @@ def end_of(sandbox: Sandbox) -> str:
     if sandbox.reason in ENDS:
         return ENDS[Reason(sandbox.reason)]
     return f"stopped by {sandbox.ended_by}" if sandbox.ended_by else "stopped"
+
+
+def time_left(sandbox: Sandbox) -> str:
+    """Say how long a sandbox may live on, such as `50 m 00 s left`."""
+    if sandbox.expires_at is None:
+        return "no time limit"
+    seconds = (sandbox.expires_at - timezone.now()).total_seconds()
+    return f"{words.duration(max(0, round(seconds)))} left"
 
 
 def how_it_ended(sandbox: Sandbox) -> str:

@@ -96,8 +96,16 @@ async def settings(request: PageRequest, disk_id: uuid.UUID) -> HttpResponseBase
         return await render(request, "disks/settings.html", head_of(disk, "settings"))
     disk = await find_disk(request, disk_id, Right.WORK)
     name, description = request.POST.get("name", ""), request.POST.get("description", "")
+    before = {"name": disk.name, "description": disk.description}
     disk = await database.write(lifecycle.describe, disk, name, description)
-    await note(request, "disk.change", object_id=disk.pk, object_name=str(disk))
+    changed = [what for what, was in before.items() if getattr(disk, what) != was]
+    await note(
+        request,
+        "disk.change",
+        object_id=disk.pk,
+        object_name=str(disk),
+        detail=" and ".join(changed),
+    )
     await events.changed(disk.project_id, "disk", disk.pk)
     return await done(request, "Saved.", reverse("disks:settings", args=[disk.pk]))
 

@@ -26,7 +26,7 @@ from project.api import (
 from project.errors import Invalid
 from project.paging import Page
 from sandboxes import lifecycle, usage
-from sandboxes.access import how_it_ended, running_sandbox, sandbox_for
+from sandboxes.access import how_it_ended, running_sandbox, sandbox_for, time_left
 from sandboxes.models import DEAD, Command, GeneratedFile, Sandbox, Status
 from sandboxes.options import NEVER, NewSandbox, check_labels
 
@@ -167,9 +167,11 @@ def sandbox_out(sandbox: Sandbox) -> SandboxOut:
     )
 
 
-async def note_life(request: ApiRequest, what: str, sandbox: Sandbox) -> None:
+async def note_life(request: ApiRequest, what: str, sandbox: Sandbox, detail: str = "") -> None:
     """Write a line of activity: this call did something to a sandbox."""
-    await note(request, f"sandbox.{what}", object_id=sandbox.id, object_name=str(sandbox))
+    await note(
+        request, f"sandbox.{what}", object_id=sandbox.id, object_name=str(sandbox), detail=detail
+    )
 
 
 @router.post("/sandbox", response=answers(SandboxOut, 201))
@@ -293,7 +295,7 @@ async def change_sandbox(request: ApiRequest, sandbox_id: Id, body: ChangeIn) ->
     await lifecycle.describe(sandbox, name=body.name, labels=body.labels)
     if body.timeout is not None:
         await lifecycle.extend(sandbox, body.timeout)
-        await note_life(request, "extend", sandbox)
+        await note_life(request, "extend", sandbox, time_left(sandbox))
     return ok(sandbox_out(sandbox))
 
 

@@ -6,13 +6,13 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 from django.http import HttpResponse
-from django.utils import timezone
 
-from project import database, words
+from project import database
 from project.errors import Invalid
 from project.pages import PageRequest, done, note, page, render
 from project.policy import Right
 from sandboxes import lifecycle
+from sandboxes.access import time_left
 from sandboxes.models import Sandbox
 from sandboxes.options import NEVER
 from sandboxes.views.commands import Run
@@ -99,12 +99,9 @@ async def extend(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     """Give a sandbox more time: `seconds` more, or `minutes` from now."""
     sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
     await lifecycle.extend(sandbox, _wanted_seconds(request, sandbox))
-    await _note(request, sandbox, "sandbox.extend")
-    message = f"{sandbox} has no time limit now."
-    if sandbox.expires_at is not None:
-        left = (sandbox.expires_at - timezone.now()).total_seconds()
-        message = f"{sandbox} has {words.duration(round(left))} left now."
-    return await done(request, message, url_of(sandbox))
+    left = time_left(sandbox)
+    await _note(request, sandbox, "sandbox.extend", detail=left)
+    return await done(request, f"{sandbox} has {left} now.", url_of(sandbox))
 
 
 def _wanted_seconds(request: PageRequest, sandbox: Sandbox) -> int | str:
@@ -121,5 +118,5 @@ def _wanted_seconds(request: PageRequest, sandbox: Sandbox) -> int | str:
     return lifecycle.longer(sandbox, added)
 
 
-async def _note(request: PageRequest, sandbox: Sandbox, verb: str) -> None:
-    await note(request, verb, object_id=sandbox.pk, object_name=str(sandbox))
+async def _note(request: PageRequest, sandbox: Sandbox, verb: str, detail: str = "") -> None:
+    await note(request, verb, object_id=sandbox.pk, object_name=str(sandbox), detail=detail)

@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings as limits
 from django.http import HttpResponse
 
+from project import words
 from project.errors import Invalid
 from project.pages import PageRequest, done, note, page, render
 from project.policy import Right
@@ -43,18 +44,18 @@ async def settings(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
 
 def _lifetimes(sandbox: Sandbox) -> list[tuple[str, str, bool]]:
     """Return the lifetimes to choose from: value, words, and whether it is the present one."""
-    known = [(str(s), words) for s, words in LIFETIMES if s <= limits.SANDBOX_MAX_SECONDS]
+    known = [(str(s), said) for s, said in LIFETIMES if s <= limits.SANDBOX_MAX_SECONDS]
     if limits.SANDBOX_ALLOW_NEVER:
         known.append((NEVER, "No limit"))
     present = NEVER if sandbox.lifetime_seconds is None else str(sandbox.lifetime_seconds)
     if present not in dict(known):
         known.insert(0, (present, "As it is"))
-    return [(value, words, value == present) for value, words in known]
+    return [(value, said, value == present) for value, said in known]
 
 
 async def _change(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
     sandbox = await find_sandbox(request, sandbox_id, Right.WORK)
-    form = request.POST
+    form, before = request.POST, _settings_of(sandbox)
     if "name" in form:
         await lifecycle.describe(
             sandbox, name=" ".join(form["name"].split()), labels=_labels(form.get("labels", ""))
@@ -63,8 +64,34 @@ async def _change(request: PageRequest, sandbox_id: uuid.UUID) -> HttpResponse:
         await lifecycle.extend(sandbox, _lifetime(form["lifetime"]))
     if "recording" in form:
         await lifecycle.describe(sandbox, records_terminals=form["recording"] == "on")
-    await note(request, "sandbox.change", object_id=sandbox.pk, object_name=str(sandbox))
+    await note(
+        request,
+        "sandbox.change",
+        object_id=sandbox.pk,
+        object_name=str(sandbox),
+        detail=_difference(before, _settings_of(sandbox)),
+    )
     return await done(request, "Saved.", url_of(sandbox, "settings"))
+
+
+def _settings_of(sandbox: Sandbox) -> dict[str, str]:
+    """Return each setting in words that are others when it is another."""
+    labels = ", ".join(f"{name}={value}" for name, value in sorted(sandbox.labels.items()))
+    lasts = sandbox.lifetime_seconds
+    return {
+        "name": str(sandbox),
+        "labels": f"labels: {labels or 'none'}",
+        "lifetime": f"lifetime: {words.span(lasts) if lasts else 'no limit'}",
+        "recording": f"terminals are {'' if sandbox.records_terminals else 'not '}recorded",
+    }
+
+
+def _difference(before: dict[str, str], after: dict[str, str]) -> str:
+    """Say what is another. The line is under the new name, so the old one is told."""
+    changed = [what for what in after if after[what] != before[what]]
+    return "; ".join(
+        f"it was {before[what]}" if what == "name" else after[what] for what in changed
+    )
 
 
 def _labels(text: str) -> dict[str, str]:

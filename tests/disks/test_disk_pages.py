@@ -319,6 +319,7 @@ def test_settings_are_kept(member: Client, disk: Disk) -> None:
     member.post(f"/disks/{disk.pk}/settings/", {"name": "new", "description": "a\r\nb"})
     disk.refresh_from_db()
     assert (disk.name, disk.description) == ("new", "a\nb")
+    assert Activity.objects.get(verb="disk.change").detail == "name and description"
     # Its own name is not taken.
     assert (
         member.post(f"/disks/{disk.pk}/settings/", {"name": "new", "description": ""}).status_code

@@ -53,6 +53,7 @@ async def test_what_changes_a_sandboxs_life_over_the_api_is_noted(
 
     written = await database.write(lines)
     assert [line.verb for line in written] == ["sandbox.create", "sandbox.extend", "sandbox.kill"]
+    assert written[1].detail in ("10 m 00 s left", "9 m 59 s left")
     line = written[0]
     assert (line.actor, line.door, line.object_name) == ("test", "api", "calm-otter")
     assert (line.project_id, line.outcome) == (project.id, "done")

@@ -143,7 +143,8 @@ def test_more_time_is_added_to_what_is_left(project: Project) -> None:
     assert sandbox.expires_at is not None
     left = sandbox.expires_at - timezone.now()
     assert timedelta(minutes=49, seconds=50) < left <= timedelta(minutes=50, seconds=1)
-    assert Activity.objects.filter(verb="sandbox.extend", object_id=str(sandbox.pk)).exists()
+    line = Activity.objects.get(verb="sandbox.extend", object_id=str(sandbox.pk))
+    assert f"{sandbox} has {line.detail} now." == answer.json()["message"]
 
 
 def test_more_time_gives_no_limit_to_what_has_none(project: Project) -> None:
@@ -273,6 +274,9 @@ def test_name_and_labels_can_be_changed(project: Project) -> None:
     assert sandbox.labels == {"team": "blue", "note": "a=b"}
     page = client.get(f"/sandboxes/{sandbox.pk}/settings/").content.decode()
     assert "team=blue\nnote=a=b</textarea>" in page
+    line = Activity.objects.get(verb="sandbox.change")
+    assert line.object_name == "brave otter"
+    assert line.detail == "it was calm-otter; labels: note=a=b, team=blue"
 
 
 def test_a_terminal_is_renamed_and_that_is_on_record(project: Project) -> None:
@@ -307,6 +311,12 @@ def test_lifetime_and_recording_can_be_changed(project: Project) -> None:
     assert sandbox.records_terminals
     assert sandbox.name == "calm-otter"
     client.post(f"/sandboxes/{sandbox.pk}/settings/", {"recording": "off"})
+    changed = Activity.objects.filter(verb="sandbox.change").order_by("id")
+    assert [line.detail for line in changed] == [
+        "lifetime: 1 hour",
+        "terminals are recorded",
+        "terminals are not recorded",
+    ]
     sandbox.refresh_from_db()
     assert not sandbox.records_terminals
 
