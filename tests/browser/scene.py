@@ -6,7 +6,8 @@ import gzip
 import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from tests.sandboxes.sockets import Browser
@@ -80,8 +81,24 @@ def _fail(server: Server, sandbox: str) -> None:
     raise AssertionError("the server does not see that a box is gone")
 
 
+@contextmanager
+def engine_away(server: Server) -> Iterator[None]:
+    """Have the server lose its engine: it is started anew with the address of none."""
+    usual = server.environment
+    server.stop()
+    server.environment = {**usual, "DOCKER_HOST": f"unix://{server.data}/nobody.sock"}
+    try:
+        server.start()
+        yield
+    finally:
+        server.stop()
+        server.environment = usual
+        server.start()
+
+
 def _terminals(server: Server, ids: dict[str, str]) -> dict[str, str]:
     with Browser(server) as browser:
+        browser.post(f"/sandboxes/{ids['running']}/settings/", recording="on").raise_for_status()
         opened = {
             name: browser.post(f"/sandboxes/{ids[sandbox]}/terminals/open/").json()["url"]
             for name, sandbox in (("terminal", "running"), ("ended", "dead"))
