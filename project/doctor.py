@@ -264,7 +264,7 @@ def _database_facts() -> list[Finding]:
             "tables",
             not missing,
             "as this version of Sandbank wants them",
-            f"{len(missing)} migrations to apply" if missing else "up to date",
+            f"{words.plural(len(missing), 'migration')} to apply" if missing else "up to date",
             "Restart the server with `manage.py serve`, or run `manage.py migrate`.",
         ),
         _sqlite() if connection.vendor == "sqlite" else _postgres(),

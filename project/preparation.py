@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from project.words import plural
 from sandboxes.engine import get_engine
 from sandboxes.engine.base import Image
 from sandboxes.image.build import ensure_image
@@ -30,7 +31,7 @@ def prepare_database(report: Report) -> None:
     executor = MigrationExecutor(connection)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if missing:
-        report(f"Bringing the database up to date: {len(missing)} migrations.")
+        report(f"Bringing the database up to date: {plural(len(missing), 'migration')}.")
         call_command("migrate", interactive=False, verbosity=0)
 
 
