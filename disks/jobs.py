@@ -298,6 +298,8 @@ def _outcome(transfer: Transfer) -> activity.Outcome:
 def result_of(transfer: Transfer) -> str:
     """Say in a sentence how a transfer ended and what it did."""
     verb = "moved" if transfer.moves else "copied"
+    if brought_only_folders(transfer):
+        return f"{plural(len(transfer.names), 'folder')} {verb}, without a file"
     parts = [f"{transfer.files_done:,} {verb}"]
     if transfer.files_skipped:
         parts.append(f"{transfer.files_skipped:,} skipped")
@@ -310,6 +312,11 @@ def result_of(transfer: Transfer) -> str:
     if transfer.status == Status.CANCELLED:
         return f"Cancelled: {so_far}"
     return f"{transfer.error}; {so_far}"
+
+
+def brought_only_folders(transfer: Transfer) -> bool:
+    """Did it end well, and was there no file in what it was for?"""
+    return transfer.status == Status.DONE and not transfer.files_total and not transfer.problems
 
 
 def _so_far(transfer: Transfer, verb: str) -> str:

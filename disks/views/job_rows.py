@@ -147,6 +147,11 @@ class JobRow:
         return text[:1].upper() + text[1:]
 
     @property
+    def has_brought(self) -> bool:
+        """Is there something of it to see in the folder where it went?"""
+        return bool(self.transfer.files_done) or jobs.brought_only_folders(self.transfer)
+
+    @property
     def problems_left_out(self) -> int:
         transfer = self.transfer
         return max(0, transfer.files_skipped + transfer.files_failed - len(transfer.problems))

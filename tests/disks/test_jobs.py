@@ -125,6 +125,22 @@ async def test_a_folder_goes_with_all_below_it(
     assert not await is_there(place, f"{place.start.rstrip('/')}/other.txt")
 
 
+async def test_a_folder_without_a_file_is_told_as_such(
+    project: Project, disk_place: DiskPlace, place: Place
+) -> None:
+    for path in ("/one/in", "/two"):
+        await disk_place.mkdir(path)
+
+    copied = await run(project, wish(disk_place, place, "one", "two"))
+    moved = await run(
+        project, wish(disk_place, place, "one", moves=True, on_conflict=OnConflict.RENAME)
+    )
+
+    assert jobs.result_of(copied) == "2 folders copied, without a file"
+    assert jobs.result_of(moved) == "1 folder moved, without a file"
+    assert JobRow(copied).has_brought
+
+
 async def test_what_is_moved_is_gone_from_where_it_was(
     project: Project, disk_place: DiskPlace, place: Place
 ) -> None:
