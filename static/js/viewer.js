@@ -56,9 +56,11 @@ function wrap(on) {
 
 function toggleMeta() {
   const panel = document.getElementById("meta-panel");
+  const button = viewer.querySelector('.bar [data-do="meta"]');
   panel.hidden = !panel.hidden;
-  viewer.querySelector('[data-do="meta"]').setAttribute("aria-pressed", String(!panel.hidden));
-  if (!panel.hidden) openMeta(panel, viewer.dataset.path);
+  button.setAttribute("aria-pressed", String(!panel.hidden));
+  if (panel.hidden) button.focus();
+  else openMeta(panel.querySelector("div"), viewer.dataset.path);
 }
 
 const DOES = {
@@ -76,6 +78,7 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (event.key === "Escape" && event.target.closest("#meta-panel")) toggleMeta();
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   // In code the arrows scroll.
   if (event.target.closest(".code, .scroll, audio, video")) return;

@@ -872,6 +872,24 @@ async def test_disks_are_made_named_and_deleted(page: Page, server: Server) -> N
     await assert_accessible(page)
 
 
+async def test_phone_closes_the_metadata_of_a_file(phone: Page, disk: DiskOnServer) -> None:
+    disk.put("/a.py", b"import os\n")
+    await sign_in(phone)
+    await phone.goto(f"{disk.url}a.py")
+    button = phone.get_by_role("button", name="Metadata", exact=True)
+    await button.click()
+    await phone.get_by_role("button", name="Add").click()
+    await assert_accessible(phone)
+    await phone.get_by_role("button", name="Close metadata").click()
+    await expect(phone.locator("#meta-panel")).to_be_hidden()
+    await expect(button).to_be_focused()
+    await button.click()
+    await phone.get_by_role("button", name="Add").focus()
+    await phone.keyboard.press("Escape")
+    await expect(phone.locator(".viewer-file .code")).to_be_visible()
+    await expect(phone.locator("#meta-panel")).to_be_hidden()
+
+
 async def test_phone_browses_and_looks(phone: Page, disk: DiskOnServer) -> None:
     disk.put("/a/b.txt", b"hello\n")
     await sign_in(phone)
