@@ -25,6 +25,15 @@ from sandboxes.views.shared import context_for, find_sandbox
 SHOWN = 200
 MOST_SHOWN = 10_000
 SORTS = ("name", "size", "modified")
+# For a phone, which has no heads of columns.
+ORDERS = (
+    ("name", "A to Z"),
+    ("-name", "Z to A"),
+    ("-modified", "Newest first"),
+    ("modified", "Oldest first"),
+    ("-size", "Largest first"),
+    ("size", "Smallest first"),
+)
 YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -166,6 +175,7 @@ def _folder_context(place: Place, folder: str, wanted: Wanted, listing: Listing)
             ("size", "Size", "c-size end"),
             ("modified", "Modified", "c-mod"),
         ),
+        "orders": ORDERS,
         "most_shown": MOST_SHOWN,
         "clipped": listing.more and wanted.count < MOST_SHOWN,
     }

@@ -122,7 +122,9 @@ document.addEventListener("submit", (event) => {
   if (event.target.matches(".filter")) {
     event.preventDefault();
     const url = new URL(location.href);
-    url.searchParams.set("match", event.target.elements.match.value);
+    const { match, sort } = event.target.elements;
+    url.searchParams.set("match", match.value);
+    url.searchParams.set("sort", sort.value);
     visit(url);
   } else if (event.target.id === "files-form") {
     event.preventDefault();

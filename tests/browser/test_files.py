@@ -872,6 +872,20 @@ async def test_disks_are_made_named_and_deleted(page: Page, server: Server) -> N
     await assert_accessible(page)
 
 
+async def test_phone_orders_and_filters_a_folder(phone: Page, disk: DiskOnServer) -> None:
+    for path, size in (("/a.txt", 5), ("/b.txt", 500), ("/c.md", 50)):
+        disk.put(path, b"x" * size)
+    await sign_in(phone)
+    await visit(phone, disk)
+    await phone.get_by_role("combobox", name="Order").select_option("Largest first")
+    await expect(names(phone)).to_have_text(["b.txt", "c.md", "a.txt"])
+    await phone.get_by_role("searchbox", name="Filter this folder").fill(".txt")
+    await phone.keyboard.press("Enter")
+    await expect(names(phone)).to_have_text(["b.txt", "a.txt"])
+    await expect(phone.get_by_role("combobox", name="Order")).to_have_value("-size")
+    await assert_accessible(phone)
+
+
 async def test_phone_closes_the_metadata_of_a_file(phone: Page, disk: DiskOnServer) -> None:
     disk.put("/a.py", b"import os\n")
     await sign_in(phone)
