@@ -69,13 +69,14 @@ def _ended_ones(sandbox: Sandbox) -> list[Terminal]:
 async def show(
     request: PageRequest, sandbox_id: uuid.UUID, terminal_id: uuid.UUID
 ) -> HttpResponseBase:
-    """Show a terminal, open or ended."""
+    """Show a terminal, open or ended; `?part=tabs` only which others there are."""
     sandbox, terminal = await _find(request, sandbox_id, terminal_id)
     rows = await database.read(_open_ones, sandbox)
     if terminal.ended_at is not None:
         rows.append(terminal)
     context = context_for(sandbox, "terminal", terminal=terminal, terminals=rows)
-    return await render(request, "sandboxes/terminal.html", context)
+    part = "#tabs" if request.GET.get("part") == "tabs" else ""
+    return await render(request, f"sandboxes/terminal.html{part}", context)
 
 
 @page()

@@ -18,6 +18,7 @@ from tests.browser.steps import assert_accessible, sign_in
 from tests.browser.watch import Watch
 from tests.browser.wire import wire_to
 from tests.sandboxes.conftest import Box, make_box
+from tests.sandboxes.sockets import Browser
 from tests.server import Server
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser]
@@ -186,6 +187,24 @@ async def test_two_people_share_a_terminal(open_page: OpenPage, box: Box) -> Non
     await expect(rows(first)).to_contain_text("second")
     await expect(first.locator('[data-banner="driver"]')).to_be_visible()
     assert "ignored" not in (await text_of(first)).replace("ig''nored", "")
+
+
+async def test_terminals_that_others_open_and_name_are_shown(
+    page: Page, server: Server, box: Box
+) -> None:
+    await sign_in(page)
+    await open_terminal(page, box)
+    await run(page, "echo st''ill", "still")
+    tabs = page.locator(".term-tabs a")
+    await expect(tabs).to_have_count(1)
+    with Browser(server) as other:
+        url = other.post(f"/sandboxes/{box.id}/terminals/open/", name="build").json()["url"]
+        await expect(tabs).to_have_text([re.compile("shell"), re.compile("build")], timeout=15_000)
+        other.post(f"{url}rename/", name="tests").raise_for_status()
+        await expect(tabs.last).to_have_text(re.compile("tests"), timeout=15_000)
+    # The terminal itself was not touched.
+    await run(page, "echo he''re", "here")
+    await expect(rows(page)).to_contain_text("still")
 
 
 async def test_viewer_watches_and_cannot_type(
