@@ -74,6 +74,13 @@ async def finished() -> None:
         await _task
 
 
+async def stop() -> None:
+    """Break off what this process looks at. What was found by then is kept."""
+    if _task is not None:
+        _task.cancel()
+        await asyncio.gather(_task, return_exceptions=True)
+
+
 def last() -> Examination | None:
     """Return the last one, under way or done; None if there was none yet. Reads."""
     memo = Memo.objects.filter(name=NAME).first()

@@ -7,7 +7,7 @@ import gc
 import logging
 
 from disks import jobs
-from project import database
+from project import database, examinations
 from project.body_limit import App, Receive, Scope, Send
 from sandboxes import fitness, guests, health, recording, supervisor
 from sandboxes.engine import close_engine
@@ -32,6 +32,8 @@ async def shutdown() -> None:
         task.cancel()
     await asyncio.gather(*_tasks, return_exceptions=True)
     await supervisor.stop()
+    await examinations.stop()
+    await fitness.stop()
     await jobs.stop()
     await recording.stop_all()
     await guests.close_all()

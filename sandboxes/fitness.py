@@ -49,6 +49,14 @@ def forget() -> None:
     _problems.clear()
 
 
+async def stop() -> None:
+    """Break off what is under way. Its probe boxes are removed first."""
+    looking = list(_under_way.values())
+    for task in looking:
+        task.cancel()
+    await asyncio.gather(*looking, return_exceptions=True)
+
+
 async def require_fit(image: str) -> None:
     """Raise Unavailable where boxes would not be isolated, and Invalid for an unfit image."""
     engine = get_engine()

@@ -144,7 +144,7 @@ class Server:
 
     def end_sandboxes(self) -> None:
         """Kill every sandbox that is alive: what a test leaves behind costs the next one memory."""
-        page = self.request("GET", "/sandbox", params={"limit": 200, "time_desc": "true"})
-        for sandbox in page.json()["data"]["items"]:
-            if sandbox["sandbox_status"] in ("running", "paused"):
+        for status in ("running", "paused"):
+            page = self.request("GET", "/sandbox", params={"limit": 200, "status": status})
+            for sandbox in page.json()["data"]["items"]:
                 self.request("DELETE", f"/sandbox/{sandbox['sandbox_id']}")

@@ -251,10 +251,7 @@ async def test_an_examination_whose_server_died_is_broken_off(
     assert "the server that looked has ended" in text
     assert "every 1s" not in text
 
-    assert examinations._task is not None
-    examinations._task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await examinations.finished()
+    await examinations.stop()
     text = (await admin.get("/admin/doctor/?part=results")).content.decode()
     assert "the server stops" in text
 
