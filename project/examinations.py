@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 NAME = "doctor"
 # Whoever examines says so again after each part; without that for so long, it has died.
 LEASE_SECONDS = doctor.SECTION_SECONDS + 30
+STOP_SECONDS = 5.0
 
 _task: asyncio.Task[None] | None = None
 
@@ -78,7 +79,7 @@ async def stop() -> None:
     """Break off what this process looks at. What was found by then is kept."""
     if _task is not None:
         _task.cancel()
-        await asyncio.gather(_task, return_exceptions=True)
+        await asyncio.wait((_task,), timeout=STOP_SECONDS)
 
 
 def last() -> Examination | None:

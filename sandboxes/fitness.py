@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 # A form waits so long to learn which images there are.
 LOOK_SECONDS = 2.0
+STOP_SECONDS = 5.0
 
 # Of the engine (""), or of the image with this id: the sentence that says what is wrong.
 _problems: dict[str, str] = {}
@@ -50,11 +51,12 @@ def forget() -> None:
 
 
 async def stop() -> None:
-    """Break off what is under way. Its probe boxes are removed first."""
+    """Break off what is under way. Its probe boxes are removed, if the engine does so in time."""
     looking = list(_under_way.values())
     for task in looking:
         task.cancel()
-    await asyncio.gather(*looking, return_exceptions=True)
+    if looking:
+        await asyncio.wait(looking, timeout=STOP_SECONDS)
 
 
 async def require_fit(image: str) -> None:

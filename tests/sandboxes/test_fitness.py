@@ -119,3 +119,25 @@ async def test_all_images_are_offered_while_the_engine_is_away(
     settings.SANDBOX_IMAGES = ["python:3.13"]
     monkeypatch.setattr(fitness, "get_engine", Away)
     assert await fitness.offered() == ["python:3.13"]
+
+
+async def test_what_is_under_way_is_broken_off_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, removed = asyncio.Event(), asyncio.Event()
+
+    async def examined() -> str:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            removed.set()
+        return ""
+
+    waiting = asyncio.create_task(fitness._known("an image", examined))
+    await begun.wait()
+    await fitness.stop()
+    assert removed.is_set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert fitness._under_way == {}
