@@ -1,6 +1,8 @@
 # Sandbank's menu: `make` alone lists it. Each step is a small script in .make/.
 MAKEFLAGS += --no-print-directory
 FAST := not docker and not browser and not sdk and not slow
+# None of whose tests is fast: the clients alone take seconds to import.
+SLOW_TO_LOAD := browser sdk operations
 
 .PHONY: help run test fast check bench fuzz shots pictures format lock vendor clean
 
@@ -23,7 +25,7 @@ test: ## run every test, the real engine included (ARGS="-k name")
 
 fast: ## run the tests that need no engine and little time
 	@.make/venv dev
-	@.venv/bin/python -m pytest -n auto -m "$(FAST)" $(ARGS)
+	@.venv/bin/python -m pytest -n auto -m "$(FAST)" $(SLOW_TO_LOAD:%=--ignore=tests/%) $(ARGS)
 
 check: ## look for mistakes without running tests: style, types, imports, templates, migrations
 	@.make/venv dev

@@ -141,6 +141,7 @@ async def test_folders_are_found_by_jumps(disk: Disk, put: Put) -> None:
     assert "/none/" not in found
 
 
+@pytest.mark.slow
 async def test_a_listing_asks_as_much_of_many_folders_as_of_few(disk: Disk, put: Put) -> None:
     wish: Any = {
         "sort": "name", "descending": False, "offset": 0, "limit": 50, "hidden": True, "match": "",

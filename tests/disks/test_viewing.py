@@ -184,6 +184,7 @@ def test_small_json_that_would_get_large_is_shown_as_text() -> None:
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.slow
 def test_of_very_many_lines_the_first_are_drawn() -> None:
     text = "x\n" * (viewing.MOST_LINES + 5)
     for most, more in ((viewing.FIRST_LINES, True), (viewing.MOST_LINES, False)):
@@ -213,6 +214,7 @@ def test_tables_and_documents_are_no_larger_than_a_page() -> None:
     assert document.text is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.go", "a.lua", "a.js"])
 def test_colours_end_in_time_and_no_line_is_lost(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -227,6 +229,7 @@ def test_colours_end_in_time_and_no_line_is_lost(
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.slow
 def test_lines_are_those_of_the_file_where_the_time_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -253,6 +253,7 @@ async def test_stream_takes_every_kind_of_bytes(engine, running):
     await stream.close()
 
 
+@pytest.mark.slow
 async def test_megabytes_arrive_whole_and_in_order(engine, running):
     stream = await engine.open_stream(running, ["cat"])
     sent = b"".join(number.to_bytes(4, "big") for number in range(2 * MIB))
@@ -263,6 +264,7 @@ async def test_megabytes_arrive_whole_and_in_order(engine, running):
     await stream.close()
 
 
+@pytest.mark.slow
 async def test_write_that_is_given_up_sends_all_or_nothing(engine, running):
     stream = await engine.open_stream(running, ["sh", "-c", "sleep 0.5; exec cat"])
 

@@ -143,6 +143,7 @@ async def test_stranger_at_the_other_end_is_told_apart(peer, answer):
         await asyncio.gather(open_exec(peer.endpoint, "1.41", "e"), say_and_hang_up())
 
 
+@pytest.mark.slow
 async def test_reader_who_does_not_read_stops_the_sender(peer):
     stream = await opened(peer)
     block = frame(1, bytes(100_000))

@@ -63,6 +63,7 @@ async def test_last_words_are_not_lost(link: Link) -> None:
         assert (len(result.stdout), result.stdout[-3:]) == (200_003, b"end")
 
 
+@pytest.mark.slow
 async def test_megabytes_arrive_whole_while_the_guest_stays_small(guest: Guest, link: Link) -> None:
     attachment, size = await link.start(a_process("head -c 100000000 /dev/zero")), 0
 
@@ -221,6 +222,7 @@ async def test_input_stays_open_until_it_is_closed(link: Link) -> None:
     assert (await result_of(attachment)).stdout == b"two"
 
 
+@pytest.mark.slow
 async def test_megabytes_of_input_wait_for_a_slow_reader(link: Link) -> None:
     process = a_process("sleep 0.3; wc -c", open_stdin=True)
     attachment = await link.start(process)
@@ -338,6 +340,7 @@ async def test_kill_leaves_what_others_started(link: Link) -> None:
     assert (await link.process(others.id)).running
 
 
+@pytest.mark.slow
 async def test_fork_bomb_is_killed(link: Link) -> None:
     bomb = (
         "bomb() { for i in 1 2; do (sleep 0.05; [ $1 -lt 4 ] && bomb $(($1 + 1))) & done; wait; }"
@@ -491,6 +494,7 @@ print("ready", flush=True)
 time.sleep(60)'"""
 
 
+@pytest.mark.slow
 async def test_top_tells_of_what_others_started_too(link: Link) -> None:
     process = a_process("(setsid sleep 61 &) ; while :; do :; done")
     await link.start(process, attach=False)

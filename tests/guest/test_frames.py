@@ -32,6 +32,7 @@ def wire_of(frames):
 
 
 @given(FRAMES)
+@pytest.mark.slow
 def test_frames_come_out_as_they_went_in(frames):
     assert FrameDecoder().feed(wire_of(frames)) == frames
 

@@ -174,6 +174,7 @@ def test_mode_cut_in_two_is_found() -> None:
         assert modes.preamble() == "\x1b[?1049h"
 
 
+@pytest.mark.slow
 async def test_interrupt_reaches_the_foreground_and_drops_what_was_typed(link: Link) -> None:
     process = a_process(argv=["bash", "--norc", "--noprofile"], pty=SIZE, env=PROMPT)
     await link.start(process, attach=False)

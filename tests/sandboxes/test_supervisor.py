@@ -53,6 +53,7 @@ async def test_what_has_more_to_do_goes_on_at_once(start: Callable[[Work], None]
     await asyncio.wait_for(done.wait(), 10)
 
 
+@pytest.mark.slow
 async def test_no_turn_waits_for_it(
     start: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

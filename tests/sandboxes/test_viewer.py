@@ -51,6 +51,7 @@ async def hears(page: ApplicationCommunicator, sandbox: Sandbox) -> set[str]:
     return heard
 
 
+@pytest.mark.slow
 async def test_a_viewer_that_the_layer_put_out_joins_again(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
