@@ -59,7 +59,9 @@ async def survey() -> Survey:
     ours = {box.name: box for box in boxes if _is_ours(box, instance)}
     # Rows are read after the boxes: a row is written before its box is made.
     rows = await database.read(_rows, list(ours))
-    orphans = [*_boxes(ours.values(), rows), *(_probe(box) for box in boxes if _is_left(box))]
+    # A sandbox may have ended since, and its box have gone with it.
+    orphans = [one for one in _boxes(ours.values(), rows) if await _is_there(one.key)]
+    orphans += [_probe(box) for box in boxes if _is_left(box)]
     orphans += [_row(row) for row in await _without_box(rows, ours)]
     probes = sum(selftest.PROBE_LABEL in box.labels for box in boxes)
     return Survey(orphans, len(boxes) - len(ours) - probes)
@@ -106,7 +108,7 @@ async def _repair(orphan: Orphan) -> None:
 
 async def _end_row(sandbox_id: uuid.UUID) -> None:
     sandbox = await database.read(lambda: Sandbox.objects.get(pk=sandbox_id))
-    if await _has_box(sandbox):
+    if await _is_there(sandbox.box_name):
         raise Conflict("its box is there again")
     await lifecycle.end_lost(sandbox, Reason.LOST, "an administrator noted that it was gone")
 
@@ -187,13 +189,13 @@ async def _without_box(rows: Iterable[Sandbox], boxes: dict[str, Box]) -> list[S
         if row.status in (Status.RUNNING, Status.PAUSED) and row.box_name not in boxes
     ]
     # It may have been made after the list was.
-    return [row for row in missing if not await _has_box(row)]
+    return [row for row in missing if not await _is_there(row.box_name)]
 
 
-async def _has_box(sandbox: Sandbox) -> bool:
+async def _is_there(box_name: str) -> bool:
     with guests.refusals():
         try:
-            await get_engine().get(sandbox.box_name)
+            await get_engine().get(box_name)
         except BoxNotFound:
             return False
     return True

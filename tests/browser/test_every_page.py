@@ -27,8 +27,8 @@ async def names(server: Server) -> dict[str, str]:
 async def test_everybody_can_use_it(
     open_page: OpenPage, watch: Watch, names: dict[str, str], look: str
 ) -> None:
-    # The page that is not there says so in the console too.
-    watch.allow("404")
+    # The page that is not there says so in the console too, and so do names that are taken.
+    watch.allow("404|409")
     page: Page = await open_page(**LOOKS[look])
     problems: list[str] = []
     for shot in sorted(SHOTS, key=lambda shot: shot.signed_in):

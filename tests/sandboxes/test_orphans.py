@@ -98,6 +98,29 @@ async def test_the_box_of_an_ended_sandbox_is_removed(project: Project, make_box
     assert not await is_there(name)
 
 
+async def test_a_box_that_goes_with_its_sandbox_is_no_orphan(
+    project: Project, make_box: MakeBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = await make_row(project, Status.STOPPING)
+    name = await make_box(sandbox.box_name)
+    read = orphans._rows
+
+    def ended_since(names: Any) -> Any:
+        Sandbox.objects.filter(pk=sandbox.pk).update(status=Status.KILLED)
+        return read(names)
+
+    monkeypatch.setattr(orphans, "_rows", ended_since)
+    # Listed, and then removed before its row was read.
+    listed = await get_engine().list({})
+    await get_engine().remove(name)
+
+    async def boxes(*_: object) -> Any:
+        return listed
+
+    monkeypatch.setattr(LocalEngine, "list", boxes)
+    assert await found() == []
+
+
 async def test_a_row_without_a_box_ends_with_the_reason(project: Project) -> None:
     sandbox = await make_row(project, Status.RUNNING)
     assert await found() == [(Kind.ROW, str(sandbox.pk))]
