@@ -352,6 +352,11 @@ async def test_who_watches_a_larger_terminal_sees_where_the_cursor_is(
     await run(first, "seq 300; echo ag''ain", "again")
     await expect(rows(second)).to_contain_text("again", timeout=20_000)
     assert await is_seen()
+    await run(first, "clear; echo to''p", "top")
+    await expect(rows(second)).to_contain_text("top", timeout=20_000)
+    await expect(place).to_have_js_property("scrollTop", 0)
+    await run(first, "seq 300; echo bo''ttom", "bottom")
+    await expect(rows(second)).to_contain_text("bottom", timeout=20_000)
     # Who scrolls away stays there, and is led back by scrolling back.
     await place.evaluate("(it) => it.scrollTo(0, 0)")
     await run(first, "echo mo''re", "more")

@@ -25,7 +25,8 @@ export function followCursor(place, term) {
     }
     const at = cursor();
     if (!sticks || isSeen(at)) return;
-    place.scrollTop = at.top < place.scrollTop ? at.top : at.bottom - place.clientHeight;
+    // With what stands above it, which was written before.
+    place.scrollTop = at.bottom - place.clientHeight;
     ours = place.scrollTop;
   }
 
