@@ -27,6 +27,7 @@ PICTURES = frozenset(
     )
 )
 SVG = "image/svg+xml"
+PDF = "application/pdf"
 MARKUP_BYTES = 512
 
 TEXT_TYPES = {

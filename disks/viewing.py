@@ -54,7 +54,6 @@ CELL_CHARACTERS = 500
 HEX_BYTES = 4 * 1024
 HEX_COLUMNS = 16
 
-PDF = "application/pdf"
 
 # The few colours of the pages, by the kind of token; the first that fits counts.
 CLASSES: tuple[tuple[_TokenType, str], ...] = (
@@ -231,7 +230,7 @@ def _drawn_by_browsers(mime: str) -> Kind | None:
         return Kind.IMAGE
     if mime == media.SVG:
         return Kind.SVG
-    if mime == PDF:
+    if mime == media.PDF:
         return Kind.PDF
     if mime.startswith("audio/"):
         return Kind.AUDIO

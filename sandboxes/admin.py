@@ -17,18 +17,15 @@ from project import words
 from project.admin.base import ReadOnly, asks, count_of, link, text_block
 from project.errors import Conflict
 from project.templatetags.sandbank import icon
-from sandboxes import lifecycle, terminals
+from sandboxes import lifecycle, listing, terminals
 from sandboxes.access import how_it_ended
 from sandboxes.images import short_name
 from sandboxes.models import (
-    SHOWN_STATES,
     UNFINISHED,
     Command,
     GeneratedFile,
     Installation,
-    Reason,
     Sandbox,
-    Status,
     Terminal,
     UsageSample,
 )
@@ -53,17 +50,11 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        states = (*SHOWN_STATES.values(), "stopped", "expired")
-        return [(state, state.capitalize()) for state in states]
+        return [(state, words) for state, (words, _) in listing.STATES.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Sandbox]) -> QuerySet[Sandbox]:
         state = self.value()
-        if state == "expired":
-            return queryset.filter(status=Status.KILLED, reason=Reason.EXPIRED)
-        if state == "stopped":
-            return queryset.filter(status=Status.KILLED).exclude(reason=Reason.EXPIRED)
-        statuses = [status for status, shown in SHOWN_STATES.items() if shown == state]
-        return queryset.filter(status__in=statuses) if statuses else queryset
+        return queryset.filter(listing.STATES[state][1]) if state in listing.STATES else queryset
 
 
 @admin.register(Sandbox)

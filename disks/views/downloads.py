@@ -22,7 +22,6 @@ from project.downloads import NOTHING, Download, Opener, respond
 from project.errors import Conflict, Invalid, Unprocessable
 from project.pages import PageRequest, page
 
-PDF = "application/pdf"
 # A browser's viewer of PDFs is a page of its own, which a sandbox would keep from running.
 PDF_POLICY = (
     "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
@@ -56,7 +55,7 @@ async def raw(request: PageRequest, kind: str, place_id: uuid.UUID, path: str) -
             open=_opener(place, entry),
             content_type=shown or _harmless(mime),
             as_attachment=shown is None,
-            policy=PDF_POLICY if shown == PDF else SHOWN_POLICY if shown else NOTHING,
+            policy=PDF_POLICY if shown == media.PDF else SHOWN_POLICY if shown else NOTHING,
         ),
     )
 
@@ -76,7 +75,7 @@ async def _mime_of(place: Place, entry: Entry) -> str:
 def shown_as(mime: str) -> str | None:
     """Return the type that a file is shown as in a browser; None: it is not to be shown."""
     essence = mime.partition(";")[0].strip().lower()
-    if essence in media.PICTURES or essence == PDF:
+    if essence in media.PICTURES or essence == media.PDF:
         return essence
     if not essence.startswith(TEXTS) or essence.startswith(NO_TEXTS):
         return None
